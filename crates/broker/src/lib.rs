@@ -1,0 +1,50 @@
+//! The broker contract: what every driver promises, and all that the rest of Postrider knows of a broker.
+//!
+//! A [`Driver`] makes records durable ([`Driver::publish`]) and hands out the records of durable
+//! subscriptions ([`Driver::open`] → [`Source`]). It translates and nothing else: limits, metrics,
+//! retries of deliveries, timeouts and dead-lettering exist once, outside of it.
+//!
+//! # The contract
+//!
+//! 1. `publish` answers each record exactly once: [`Outcome::Durable`], [`Outcome::Refused`] (never written) or
+//!    [`Outcome::Unknown`] (may yet land). Past the batch's deadline the answer is `Unknown`.
+//! 2. Per key, records append in call order within one process. After a key's `Refused` or `Unknown`, its later
+//!    records in that call are never reported `Durable`.
+//! 3. Dropping a [`Receipt`] cancels nothing. Callers never send an `Unknown` record again as a new one; a driver's
+//!    client may, idempotently.
+//! 4. [`Driver::ensure`] makes a subscription durable: from its return on, every later append is delivered until it is
+//!    settled [`Settle::Done`], or reported as a [`Gap`].
+//! 5. A [`Delivery`] has a [`Lease`] (this hand-out) and a [`Position`] (stable across hand-outs, opaque). The same
+//!    position handed out again supersedes the older lease.
+//! 6. The driver keeps leases alive until they are settled or reported [`Input::Revoked`]. A settle of a dead lease is
+//!    ignored and counted ([`Source::stale_settles`]), never applied to another.
+//! 7. Leases are settled in any order, as `Done` or `Release`. There is no reject and no delay: a delay is the caller
+//!    holding the lease, a dead letter is a publish, durable, and then `Done`. Releasing a keyed delivery releases the
+//!    held tail of its key: all of that key's leases handed out after it die with it and come again, in order.
+//! 8. Settles and notes are durable within 100 ms, or when [`Source::flush`] returns. After a crash only unflushed work
+//!    comes again.
+//! 9. At most the granted [`Credit`] is outstanding. Releases, revocations and a server's own counts are never failures
+//!    of the event.
+//! 10. No offsets, partitions, ack ids, retries, filters, timeouts, metrics or dead letters appear here. What a broker
+//!     cannot do is told by its [`Capabilities`].
+//!
+//! [`conformance`] holds every driver to this; [`model`] is the reference that misbehaves within it.
+
+mod capabilities;
+mod driver;
+mod error;
+mod position;
+mod publish;
+mod record;
+mod source;
+
+pub use capabilities::Capabilities;
+pub use driver::{Browse, Driver, Health, Lag, Selection, Start, Subscription, SubscriptionInfo};
+pub use error::{Error, ErrorKind};
+pub use position::Position;
+pub use publish::{Batch, Outcome, Promise, Receipt, Refusal, RefusalKind};
+pub use record::{Body, Hop, Key, Letter, Origin, Record, TraceParent};
+pub use source::{Credit, Delivery, Gap, Input, Lease, Note, Payload, Settle, Source};
+
+/// A boxed future, as the object-safe contract returns it.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -12,12 +12,36 @@ pub struct Trace {
 #[derive(Clone, Debug)]
 pub enum Happened<'a> {
     /// Events of one request became durable.
-    Accepted { topic: &'a str, broker: &'a str, by: Accepted, events: u64, bytes: u64, latency: Duration, trace: Option<Trace> },
+    Accepted {
+        topic: &'a str,
+        broker: &'a str,
+        by: Accepted,
+        events: u64,
+        bytes: u64,
+        latency: Duration,
+        trace: Option<Trace>,
+    },
     /// Events were refused: never written. `code` is the problem's stable code.
-    Refused { topic: &'a str, code: &'static str, events: u64, trace: Option<Trace> },
+    Refused {
+        topic: &'a str,
+        code: &'static str,
+        events: u64,
+        trace: Option<Trace>,
+    },
     /// It is not known whether events were written.
-    Unknown { topic: &'a str, broker: &'a str, events: u64, trace: Option<Trace> },
-    AttemptBegun { subscription: &'a str, events: u32, attempt: u32, probe: bool, trace: Option<Trace> },
+    Unknown {
+        topic: &'a str,
+        broker: &'a str,
+        events: u64,
+        trace: Option<Trace>,
+    },
+    AttemptBegun {
+        subscription: &'a str,
+        events: u32,
+        attempt: u32,
+        probe: bool,
+        trace: Option<Trace>,
+    },
     AttemptEnded {
         subscription: &'a str,
         /// Id and key of the (first) event, for the log and the terminal.
@@ -31,22 +55,64 @@ pub enum Happened<'a> {
         trace: Option<Trace>,
     },
     /// Deliveries were settled as done; `age`: from the broker taking it in to now.
-    Settled { subscription: &'a str, events: u32, age: Duration },
-    DeadLettered { subscription: &'a str, id: &'a str, reason: &'static str, status: Option<u16>, attempts: u32, trace: Option<Trace> },
+    Settled {
+        subscription: &'a str,
+        events: u32,
+        age: Duration,
+    },
+    DeadLettered {
+        subscription: &'a str,
+        id: &'a str,
+        reason: &'static str,
+        status: Option<u16>,
+        attempts: u32,
+        trace: Option<Trace>,
+    },
     /// A dead letter could not be written; the delivery waits.
-    DeadLetterFailed { subscription: &'a str, id: &'a str, error: &'a str },
-    BreakerOpened { subscription: &'a str, open: Duration },
-    BreakerClosed { subscription: &'a str },
-    Held { subscription: &'a str, wait: Duration },
-    Paused { subscription: &'a str, by: &'static str },
-    Resumed { subscription: &'a str },
-    Window { subscription: &'a str, attempts: u32 },
+    DeadLetterFailed {
+        subscription: &'a str,
+        id: &'a str,
+        error: &'a str,
+    },
+    BreakerOpened {
+        subscription: &'a str,
+        open: Duration,
+    },
+    BreakerClosed {
+        subscription: &'a str,
+    },
+    Held {
+        subscription: &'a str,
+        wait: Duration,
+    },
+    Paused {
+        subscription: &'a str,
+        by: &'static str,
+    },
+    Resumed {
+        subscription: &'a str,
+    },
+    Window {
+        subscription: &'a str,
+        attempts: u32,
+    },
     /// The buffer is full behind one key: reading stops.
-    Stuck { subscription: &'a str, key: Option<&'a [u8]>, events: u32 },
+    Stuck {
+        subscription: &'a str,
+        key: Option<&'a [u8]>,
+        events: u32,
+    },
     /// A broker's retention took events away that were never settled.
-    Gap { subscription: &'a str, events: Option<u64>, message: &'a str },
+    Gap {
+        subscription: &'a str,
+        events: Option<u64>,
+        message: &'a str,
+    },
     /// A broker went away, or came back (`reason` is `None`).
-    Broker { broker: &'a str, reason: Option<&'a str> },
+    Broker {
+        broker: &'a str,
+        reason: Option<&'a str>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

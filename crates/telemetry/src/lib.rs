@@ -4,8 +4,16 @@
 //! log formats. Observers are added at start-up: the metrics, the log, and in `postrider dev` the terminal.
 
 mod happened;
+mod log;
+mod logging;
+mod metrics;
+mod shown;
 
 pub use happened::{Accepted, AttemptResult, Happened, Trace};
+pub use log::Log;
+pub use logging::{Format, LoggingError, init_logging};
+pub use metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Metrics};
+pub use shown::Shown;
 
 use std::fmt::Debug;
 use std::sync::Arc;

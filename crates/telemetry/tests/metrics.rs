@@ -1,0 +1,122 @@
+//! What is told is counted under the promised names.
+
+use std::time::Duration;
+
+use postrider_telemetry::{Accepted, AttemptResult, Happened, Metrics, Telemetry};
+
+fn told(happened: &[Happened<'_>]) -> (Metrics, String) {
+    let metrics = Metrics::new("1.2.3");
+    let telemetry = Telemetry::new(vec![Box::new(metrics.clone())]);
+    for h in happened {
+        telemetry.tell(h.clone());
+    }
+    let page = metrics.encode();
+    (metrics, page)
+}
+
+fn has(page: &str, line: &str) {
+    assert!(page.lines().any(|l| l == line), "missing {line:?} in\n{page}");
+}
+
+#[test]
+fn publishing_is_counted_by_outcome() {
+    let latency = Duration::from_millis(2);
+    let accepted = |events, bytes| Happened::Accepted {
+        topic: "orders",
+        broker: "local",
+        by: Accepted::Broker,
+        events,
+        bytes,
+        latency,
+        trace: None,
+    };
+    let (_, page) = told(&[
+        accepted(1, 10),
+        accepted(2, 30),
+        Happened::Refused { topic: "orders", code: "log_full", events: 4, trace: None },
+        Happened::Unknown { topic: "orders", broker: "local", events: 5, trace: None },
+    ]);
+    for line in [
+        "messaging_client_sent_messages_total{messaging_destination_name=\"orders\",postrider_broker=\"local\",postrider_accepted=\"broker\"} 3",
+        "messaging_client_operation_duration_seconds_count{messaging_operation_name=\"send\",messaging_destination_name=\"orders\",postrider_broker=\"local\"} 2",
+        "postrider_sent_bytes_total{topic=\"orders\",broker=\"local\"} 40",
+        "postrider_refused_events_total{topic=\"orders\",code=\"log_full\"} 4",
+        "postrider_unknown_events_total{topic=\"orders\",broker=\"local\"} 5",
+        "postrider_build_info{version=\"1.2.3\"} 1",
+    ] {
+        has(&page, line);
+    }
+    assert!(page.ends_with("# EOF\n"), "the page ends as OpenMetrics demands");
+}
+
+#[test]
+fn delivering_is_counted_by_result_and_state() {
+    let s = "billing";
+    let ended = |result, status| Happened::AttemptEnded {
+        subscription: s,
+        id: "1",
+        key: None,
+        events: 1,
+        attempt: 1,
+        result,
+        status,
+        latency: Duration::from_millis(3),
+        trace: None,
+    };
+    let begun = Happened::AttemptBegun { subscription: s, events: 1, attempt: 1, probe: false, trace: None };
+    let (_, page) = told(&[
+        begun.clone(),
+        begun.clone(),
+        begun,
+        ended(AttemptResult::Done, Some(200)),
+        ended(AttemptResult::Retry, Some(503)),
+        Happened::Settled { subscription: s, events: 1, age: Duration::from_secs(1) },
+        Happened::DeadLettered {
+            subscription: s,
+            id: "1",
+            reason: "attempts_used_up",
+            status: None,
+            attempts: 30,
+            trace: None,
+        },
+        Happened::BreakerOpened { subscription: s, open: Duration::from_secs(1) },
+        Happened::Window { subscription: s, attempts: 7 },
+        Happened::Stuck { subscription: s, key: Some(b"k"), events: 9 },
+        Happened::Gap { subscription: s, events: Some(11), message: "gone" },
+        Happened::Paused { subscription: s, by: "operator" },
+        Happened::Broker { broker: "local", reason: Some("gone") },
+    ]);
+    for line in [
+        "messaging_client_consumed_messages_total{messaging_destination_subscription_name=\"billing\"} 1",
+        "messaging_process_duration_seconds_count{messaging_destination_subscription_name=\"billing\",error_type=\"\"} 1",
+        "messaging_process_duration_seconds_count{messaging_destination_subscription_name=\"billing\",error_type=\"retry\"} 1",
+        "postrider_dead_letters_total{subscription=\"billing\",reason=\"attempts_used_up\"} 1",
+        "postrider_in_flight{subscription=\"billing\"} 1",
+        "postrider_breaker_open{subscription=\"billing\"} 1",
+        "postrider_breaker_openings_total{subscription=\"billing\"} 1",
+        "postrider_window{subscription=\"billing\"} 7",
+        "postrider_stuck{subscription=\"billing\"} 9",
+        "postrider_gaps_total{subscription=\"billing\"} 1",
+        "postrider_gap_events_total{subscription=\"billing\"} 11",
+        "postrider_paused{subscription=\"billing\"} 1",
+        "postrider_broker_up{broker=\"local\"} 0",
+    ] {
+        has(&page, line);
+    }
+}
+
+#[test]
+fn what_is_read_at_a_scrape_is_set_and_forgotten() {
+    let (metrics, _) = told(&[]);
+    metrics.set_lag("billing", 42, Some(Duration::from_millis(1500)));
+    metrics.set_held("billing", 5, 2);
+    let page = metrics.encode();
+    has(&page, "postrider_lag_events{subscription=\"billing\"} 42");
+    has(&page, "postrider_oldest_age_seconds{subscription=\"billing\"} 1.5");
+    has(&page, "postrider_held{subscription=\"billing\"} 5");
+    has(&page, "postrider_retrying{subscription=\"billing\"} 2");
+    metrics.forget_subscription("billing");
+    assert!(!metrics.encode().contains("postrider_lag_events{"), "a subscription that went shows no lag");
+    metrics.set_lag("billing", 1, None);
+    has(&metrics.encode(), "postrider_lag_events{subscription=\"billing\"} 1");
+}

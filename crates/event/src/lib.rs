@@ -2,28 +2,28 @@
 //!
 //! Pure: no I/O, no clock, no randomness. An [`Event`] is cheap to clone; its data is a [`Bytes`] slice of what came
 //! in, and is never taken apart.
+//!
+//! Where the code keeps a MUST of the specification, the sentence stands beside it, marked `//#`.
 
+mod builder;
+mod draft;
 pub mod http;
 pub mod json;
+mod model;
+mod rules;
+mod stored;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
-/// A valid CloudEvent 1.0. Constructed only by validation: [`Builder::build`], [`json`], [`http`] or [`Event::decode`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    _todo: (),
-}
+pub use builder::Builder;
+pub use draft::{ATTRIBUTES_BYTES_MAX, EXTENSIONS_MAX};
+pub use model::{Event, Value};
+pub use rules::name::NAME_BYTES_MAX;
 
-/// The value of a context attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value<'a> {
-    Boolean(bool),
-    Integer(i32),
-    /// String, URI, URI-reference, Timestamp and (base64) Binary: their canonical string form.
-    String(&'a str),
-}
+/// The one version of the specification that is spoken here.
+pub const SPEC_VERSION: &str = "1.0";
 
 /// An event's payload, untouched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,101 +34,41 @@ pub enum Data {
     Json(Bytes),
 }
 
+impl Data {
+    /// The bytes as a body carries them.
+    pub fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Binary(bytes) | Self::Json(bytes) => bytes,
+        }
+    }
+
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Binary(bytes) | Self::Json(bytes) => bytes,
+        }
+    }
+}
+
 /// Why something is not a CloudEvent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {rule}", .attribute.as_deref().unwrap_or("event"))]
 pub struct Malformed {
-    /// The attribute (or JSON member) at fault.
+    /// The attribute (or JSON member) at fault. Cut where a stranger's name is overlong.
     pub attribute: Option<String>,
     /// The rule that it breaks, as a sentence that a publisher can act on.
     pub rule: Cow<'static, str>,
 }
 
-/// Builds an event attribute by attribute.
-#[derive(Clone, Debug, Default)]
-pub struct Builder {
-    _todo: (),
-}
+impl Malformed {
+    pub(crate) fn new(attribute: &str, rule: impl Into<Cow<'static, str>>) -> Self {
+        // Names come from strangers and go into answers and logs.
+        let end = attribute.floor_char_boundary(NAME_BYTES_MAX);
+        let attribute =
+            if end < attribute.len() { format!("{}…", &attribute[..end]) } else { attribute.to_owned() };
+        Self { attribute: Some(attribute), rule: rule.into() }
+    }
 
-impl Event {
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-    pub fn id(&self) -> &str {
-        todo!()
-    }
-    pub fn source(&self) -> &str {
-        todo!()
-    }
-    /// The `type` attribute.
-    pub fn kind(&self) -> &str {
-        todo!()
-    }
-    pub fn subject(&self) -> Option<&str> {
-        todo!()
-    }
-    pub fn time(&self) -> Option<&str> {
-        todo!()
-    }
-    pub fn data_content_type(&self) -> Option<&str> {
-        todo!()
-    }
-    pub fn data_schema(&self) -> Option<&str> {
-        todo!()
-    }
-    /// Any attribute by its name, extensions included.
-    pub fn attribute(&self, _name: &str) -> Option<Value<'_>> {
-        todo!()
-    }
-    /// All attributes but `specversion`, in a stable order.
-    pub fn attributes(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
-        std::iter::empty()
-    }
-    pub fn data(&self) -> Option<&Data> {
-        todo!()
-    }
-    /// Appends the compact stored form, which [`Event::decode`] reads back without validating again.
-    pub fn encode(&self, _into: &mut Vec<u8>) {
-        todo!()
-    }
-    /// How many bytes [`Event::encode`] appends.
-    pub fn encoded_len(&self) -> usize {
-        todo!()
-    }
-    /// Reads the stored form; data becomes a slice of `bytes`. Damaged bytes are an error, never a panic.
-    pub fn decode(_bytes: Bytes) -> Result<Self, Malformed> {
-        todo!()
-    }
-}
-
-impl Builder {
-    pub fn id(self, _id: impl Into<String>) -> Self {
-        todo!()
-    }
-    pub fn source(self, _source: impl Into<String>) -> Self {
-        todo!()
-    }
-    /// The `type` attribute.
-    pub fn kind(self, _kind: impl Into<String>) -> Self {
-        todo!()
-    }
-    pub fn subject(self, _subject: impl Into<String>) -> Self {
-        todo!()
-    }
-    /// An RFC 3339 timestamp.
-    pub fn time(self, _time: impl Into<String>) -> Self {
-        todo!()
-    }
-    pub fn data_content_type(self, _media_type: impl Into<String>) -> Self {
-        todo!()
-    }
-    pub fn extension(self, _name: &str, _value: Value<'_>) -> Self {
-        todo!()
-    }
-    pub fn data(self, _data: Data) -> Self {
-        todo!()
-    }
-    pub fn build(self) -> Result<Event, Malformed> {
-        todo!()
+    pub(crate) fn event(rule: impl Into<Cow<'static, str>>) -> Self {
+        Self { attribute: None, rule: rule.into() }
     }
 }

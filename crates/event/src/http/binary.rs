@@ -1,0 +1,124 @@
+//! Binary mode.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
+use super::{Encoding, percent};
+use crate::draft::{Draft, Raw};
+use crate::model::Core;
+use crate::{Data, Event, Malformed};
+
+pub(super) const PREFIX: &str = "ce-";
+
+/// Reads an event in binary mode.
+///
+/// An empty body is no data: HTTP cannot tell the two apart. All attributes come as strings, their canonical form.
+pub fn from_binary(headers: &HeaderMap, body: Bytes) -> Result<Event, Malformed> {
+    let mut draft = Draft::default();
+    for (name, value) in headers {
+        // HTTP binding 1.0.2, 3.1.3:
+        //# All other CloudEvents attributes, including extensions, MUST be
+        //# individually mapped to and from distinct HTTP message header.
+        // Header names have no case; `HeaderName` holds them in lower case. A header that comes twice is not distinct, and
+        // the draft refuses it.
+        let Some(attribute) = name.as_str().strip_prefix(PREFIX) else { continue };
+        // HTTP binding 1.0.2, 3.1.1:
+        //# Note that a `ce-datacontenttype` HTTP header MUST NOT also be
+        //# present in the message.
+        if Core::of(attribute) == Some(Core::DataContentType) {
+            return Err(Malformed::new(
+                attribute,
+                "must come as the content-type header, never as ce-datacontenttype (HTTP binding 1.0.2, section 3.1.1)",
+            ));
+        }
+        let text = percent::decode(value.as_bytes()).map_err(|rule| Malformed::new(attribute, rule))?;
+        draft.add(Cow::Borrowed(attribute), Raw::String(text))?;
+    }
+    // HTTP binding 1.0.2, 3.1.1:
+    //# For the binary mode, the HTTP `Content-Type` header value corresponds to
+    //# (MUST be populated from or written to) the CloudEvents `datacontenttype`
+    //# attribute.
+    if let Some(content_type) = content_type(headers)? {
+        draft.add(Cow::Borrowed(Core::DataContentType.name()), Raw::String(Cow::Borrowed(content_type)))?;
+    }
+    draft.check()?;
+    draft.pack((!body.is_empty()).then_some(Data::Binary(body)))
+}
+
+/// The one `content-type` of a message.
+pub(super) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Malformed::new("datacontenttype", "must come in a single content-type header"));
+    }
+    let text =
+        value.to_str().map_err(|_| Malformed::new("datacontenttype", "must be ASCII text (RFC 2046)"))?;
+    Ok(Some(text.trim_matches([' ', '\t'])))
+}
+
+/// Adds the event's headers, `content-type` included, and returns the body, for binary mode.
+pub fn to_binary(event: &Event, encoding: Encoding, into: &mut HeaderMap<HeaderValue>) -> Bytes {
+    let content_type = match event.data() {
+        // JSON event format 1.0.2, 3.1.2: re-serialized elsewhere, `datacontenttype` SHOULD be "set explicitly to the implied
+        // `application/json` content type to preserve the semantics of the event".
+        Some(Data::Json(_)) => Some(event.data_content_type().unwrap_or("application/json")),
+        _ => event.data_content_type(),
+    };
+    if let Some(content_type) = content_type {
+        into.insert(CONTENT_TYPE, header_value(content_type));
+    }
+    into.insert(HeaderName::from_static("ce-specversion"), HeaderValue::from_static(crate::SPEC_VERSION));
+    let encoded = |text| {
+        header_value(&if encoding == Encoding::Percent { percent::encode(text) } else { Cow::Borrowed(text) })
+    };
+    for core in Core::ALL {
+        if let (Some(name), Some(value)) = (header_name(core), event.core(core)) {
+            into.insert(name, encoded(value));
+        }
+    }
+    // HTTP binding 1.0.2, 3.1.3.1:
+    //# Except where noted, all CloudEvents context attributes, including extensions,
+    //# MUST be mapped to HTTP headers with the same name as the attribute name but
+    //# prefixed with `ce-`.
+    let mut name = String::from(PREFIX);
+    for (attribute, _, text) in event.packed_extensions() {
+        name.truncate(PREFIX.len());
+        name.push_str(attribute);
+        let name =
+            HeaderName::try_from(name.as_str()).expect("attribute names are lower-case letters and digits");
+        into.insert(name, encoded(text));
+    }
+    event.data().map_or_else(Bytes::new, |data| data.bytes().clone())
+}
+
+/// Whether binary mode can carry the event over a webhook. One without data or without a content type cannot be sent so,
+/// and goes structured.
+pub fn fits_binary(event: &Event) -> bool {
+    // HTTP WebHook 1.0.2, 2.1:
+    //# The `Content-Type` header MUST be carried and the request MUST
+    //# carry a notification payload of the given content type.
+    match event.data() {
+        None => false,
+        Some(Data::Json(_)) => true,
+        Some(Data::Binary(bytes)) => !bytes.is_empty() && event.data_content_type().is_some(),
+    }
+}
+
+fn header_name(core: Core) -> Option<HeaderName> {
+    Some(HeaderName::from_static(match core {
+        Core::Id => "ce-id",
+        Core::Source => "ce-source",
+        Core::Type => "ce-type",
+        Core::Subject => "ce-subject",
+        Core::Time => "ce-time",
+        Core::DataSchema => "ce-dataschema",
+        Core::DataContentType => return None,
+    }))
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_bytes(text.as_bytes()).expect("attributes hold no control characters")
+}

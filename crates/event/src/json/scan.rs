@@ -1,0 +1,341 @@
+//! A scanner of JSON texts (RFC 8259): it checks the grammar and finds where values begin and end, and builds nothing.
+
+/// Deepest nesting of arrays and objects that is taken.
+pub const DEPTH_MAX: usize = 512;
+
+/// Where a text stops being JSON, and what was expected there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) at: usize,
+    pub(crate) expected: &'static str,
+}
+
+/// A string between its quotes, as it stands in the text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quoted<'a> {
+    pub(crate) inner: &'a str,
+    /// Whether it holds escapes. All of them are well formed; surrogates may be alone.
+    pub(crate) escaped: bool,
+}
+
+/// Whether the bytes are one JSON text.
+pub(crate) fn is_json(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let mut scanner = Scanner::new(text);
+    scanner.value().and_then(|_| scanner.end()).is_ok()
+}
+
+#[derive(Debug)]
+pub(crate) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// The next byte that is not white space; it is not consumed.
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let blank = rest.iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')).count();
+        self.at += blank;
+        rest.get(blank).copied()
+    }
+
+    /// Consumes the byte if it comes next, after white space.
+    pub(crate) fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    pub(crate) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Broken> {
+        if self.eat(byte) { Ok(()) } else { Err(self.broken(expected)) }
+    }
+
+    pub(crate) fn broken(&self, expected: &'static str) -> Broken {
+        Broken { at: self.at, expected }
+    }
+
+    /// Nothing but white space may follow.
+    pub(crate) fn end(&mut self) -> Result<(), Broken> {
+        if self.peek().is_none() { Ok(()) } else { Err(self.broken("the end of the text")) }
+    }
+
+    /// A member's name and the colon after it.
+    pub(crate) fn name(&mut self) -> Result<Quoted<'a>, Broken> {
+        let name = self.string()?;
+        self.expect(b':', "a colon after the member's name")?;
+        Ok(name)
+    }
+
+    pub(crate) fn string(&mut self) -> Result<Quoted<'a>, Broken> {
+        self.expect(b'"', "a string in double quotes")?;
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at += plain_run(&bytes[self.at..]);
+            match bytes.get(self.at) {
+                Some(b'"') => {
+                    let inner = &self.text[start..self.at];
+                    self.at += 1;
+                    return Ok(Quoted { inner, escaped });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(_) => return Err(self.broken("no unescaped control character in a string")),
+                None => return Err(self.broken("the string's closing quote")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Broken> {
+        let length = match self.text.as_bytes()[self.at..] {
+            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [_, b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => 6,
+            _ => return Err(self.broken("a valid escape in the string")),
+        };
+        self.at += length;
+        Ok(())
+    }
+
+    /// Any one value; returns its text. Needs no stack, however deep the value is.
+    pub(crate) fn value(&mut self) -> Result<&'a str, Broken> {
+        self.peek();
+        let start = self.at;
+        let mut open = Nesting::default();
+        loop {
+            if !self.begin_value(&mut open)? {
+                continue;
+            }
+            // A value has ended, and with it perhaps what it stands in.
+            loop {
+                let Some(object) = open.innermost() else { return Ok(&self.text[start..self.at]) };
+                if self.eat(b',') {
+                    if object {
+                        self.name()?;
+                    }
+                    break;
+                }
+                self.expect(if object { b'}' } else { b']' }, "a comma or the end of the array or object")?;
+                open.pop();
+            }
+        }
+    }
+
+    /// Consumes a scalar, an empty array or object, or the opening of one that is not empty, of which `open` takes note.
+    /// Returns whether a value has ended.
+    fn begin_value(&mut self, open: &mut Nesting) -> Result<bool, Broken> {
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| true),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|_| true),
+            Some(b't') => self.literal("true"),
+            Some(b'f') => self.literal("false"),
+            Some(b'n') => self.literal("null"),
+            Some(opening @ (b'{' | b'[')) => {
+                let object = opening == b'{';
+                self.at += 1;
+                if self.eat(if object { b'}' } else { b']' }) {
+                    return Ok(true);
+                }
+                if !open.push(object) {
+                    return Err(self.broken("nesting of at most 512 arrays and objects"));
+                }
+                if object {
+                    self.name()?;
+                }
+                Ok(false)
+            }
+            _ => Err(self.broken("a value")),
+        }
+    }
+
+    fn literal(&mut self, literal: &'static str) -> Result<bool, Broken> {
+        if !self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()) {
+            return Err(self.broken("a value"));
+        }
+        self.at += literal.len();
+        Ok(true)
+    }
+
+    /// number = [ "-" ] ( "0" / digit1-9 *DIGIT ) [ "." 1*DIGIT ] [ ( "e" / "E" ) [ "+" / "-" ] 1*DIGIT ]
+    fn number(&mut self) -> Result<(), Broken> {
+        let bytes = self.text.as_bytes();
+        self.at += usize::from(bytes[self.at] == b'-');
+        if bytes.get(self.at) == Some(&b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = bytes.get(self.at) {
+            self.at += 1;
+            self.at += usize::from(matches!(bytes.get(self.at), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Broken> {
+        let count = self.text.as_bytes()[self.at..].iter().take_while(|b| b.is_ascii_digit()).count();
+        self.at += count;
+        if count > 0 { Ok(()) } else { Err(self.broken("a digit")) }
+    }
+}
+
+/// Which arrays and objects are open: a bit each, so that hostile depth costs nothing.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    objects: [u64; DEPTH_MAX / 64],
+}
+
+impl Nesting {
+    /// Returns whether there was room.
+    fn push(&mut self, object: bool) -> bool {
+        if self.depth == DEPTH_MAX {
+            return false;
+        }
+        let (word, bit) = (self.depth / 64, self.depth % 64);
+        self.objects[word] = self.objects[word] & !(1 << bit) | u64::from(object) << bit;
+        self.depth += 1;
+        true
+    }
+
+    fn pop(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Whether the innermost one is an object; `None` where none is open.
+    fn innermost(&self) -> Option<bool> {
+        let last = self.depth.checked_sub(1)?;
+        Some(self.objects[last / 64] >> (last % 64) & 1 == 1)
+    }
+}
+
+/// How many bytes stand before the first quote, backslash or control character. Eight at a time: strings are most of what
+/// there is to scan.
+pub(super) fn plain_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // A byte of `x` is below `limit` (at most 128) exactly where its high bit comes up here, up to and including the
+        // lowest such byte; borrows can only spoil bytes above it, which are not looked at.
+        let below = |x: u64, limit: u64| x.wrapping_sub(ONES * limit) & !x & HIGHS;
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = below(word, 0x20) | quote | backslash;
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let tail = rest.iter().take_while(|b| !matches!(b, b'"' | b'\\' | 0x00..=0x1f)).count();
+    words.len() * 8 + tail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_json_value_is_taken() {
+        for good in [
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "-12.5e+3",
+            "1E9",
+            "\"\"",
+            "\"\\u00e9\\n\\/ é\"",
+            "[]",
+            "{}",
+            " [ 1 , [ ] , {} ] ",
+            "{\"a\":{\"b\":[1,2,{\"c\":null}]},\"a\":2}",
+            "\"\\ud800\"",
+            "\t\r\n1\n",
+        ] {
+            assert!(is_json(good.as_bytes()), "{good}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for bad in [
+            "",
+            " ",
+            "nul",
+            "nulls",
+            "True",
+            "01",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "-",
+            "0x1",
+            "NaN",
+            "\"",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\\u12\"",
+            "\"a\nb\"",
+            "'a'",
+            "[",
+            "[1",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[}",
+            "{",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\":1]",
+            "{1:1}",
+            "1 2",
+            "\u{feff}1",
+            "[1]]",
+            "{\"a\":1}}",
+            "\"\u{1f}\"",
+            "// c\n1",
+        ] {
+            assert!(!is_json(bad.as_bytes()), "{bad:?}");
+        }
+        assert!(!is_json(b"\"\xff\""), "a JSON text is UTF-8");
+    }
+
+    #[test]
+    fn hostile_nesting_is_refused_and_needs_no_stack() {
+        for opening in ["[", "{\"a\":"] {
+            assert!(!is_json(opening.repeat(1_000_000).as_bytes()));
+        }
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(is_json(nested(DEPTH_MAX).as_bytes()));
+        assert!(!is_json(nested(DEPTH_MAX + 2).as_bytes()));
+    }
+
+    #[test]
+    fn a_plain_run_ends_at_the_first_special_byte_wherever_it_stands() {
+        for special in [b'"', b'\\', 0x00, 0x1f] {
+            for at in 0..40 {
+                let mut bytes = vec![0xc3; 40];
+                bytes[at] = special;
+                assert_eq!(plain_run(&bytes), at, "{special:#x}");
+            }
+        }
+        assert_eq!(plain_run(&(0x20..=0xff).filter(|b| !matches!(b, b'"' | b'\\')).collect::<Vec<_>>()), 222);
+    }
+}

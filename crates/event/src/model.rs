@@ -1,0 +1,254 @@
+//! The event itself: its attributes packed into one text, its data beside it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Builder, Data, SPEC_VERSION};
+
+/// A valid CloudEvent 1.0. Constructed only by validation: [`Builder::build`], [`json`](crate::json),
+/// [`http`](crate::http), or [`Event::decode`] of what once was validated.
+///
+/// Its attributes stand in one shared text, its data is a [`Bytes`](bytes::Bytes): a clone copies neither. Data is a slice of
+/// the message that the event came in, which stays in memory as long as any event of it does.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The core attributes' values in [`Core`]'s order, each ended by U+0000 and empty where absent; then each extension,
+    /// in the order of names: name, [`Kind`]'s mark, value, U+0000. No attribute can hold such characters, so they part.
+    pub(crate) head: Arc<str>,
+    /// Where each core value ends.
+    pub(crate) ends: [u32; Core::ALL.len()],
+    pub(crate) data: Option<Data>,
+}
+
+/// The value of a context attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    Boolean(bool),
+    Integer(i32),
+    /// String, URI, URI-reference, Timestamp and (base64) Binary: their canonical string form.
+    String(&'a str),
+}
+
+/// The attributes that the specification defines, but `specversion`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Core {
+    Id,
+    Source,
+    Type,
+    Subject,
+    Time,
+    DataContentType,
+    DataSchema,
+}
+
+/// The type of an extension's value, by the mark that stands before it in the packed text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    String = 1,
+    Integer = 2,
+    Boolean = 3,
+}
+
+pub(crate) const END: char = '\0';
+
+impl Core {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Id,
+        Self::Source,
+        Self::Type,
+        Self::Subject,
+        Self::Time,
+        Self::DataContentType,
+        Self::DataSchema,
+    ];
+
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "id" => Self::Id,
+            "source" => Self::Source,
+            "type" => Self::Type,
+            "subject" => Self::Subject,
+            "time" => Self::Time,
+            "datacontenttype" => Self::DataContentType,
+            "dataschema" => Self::DataSchema,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Source => "source",
+            Self::Type => "type",
+            Self::Subject => "subject",
+            Self::Time => "time",
+            Self::DataContentType => "datacontenttype",
+            Self::DataSchema => "dataschema",
+        }
+    }
+
+    pub(crate) fn is_required(self) -> bool {
+        matches!(self, Self::Id | Self::Source | Self::Type)
+    }
+}
+
+impl Kind {
+    pub(crate) fn mark(self) -> char {
+        char::from(self as u8)
+    }
+
+    pub(crate) fn of(mark: char) -> Option<Self> {
+        [Self::String, Self::Integer, Self::Boolean].into_iter().find(|kind| kind.mark() == mark)
+    }
+}
+
+impl Event {
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A builder that begins with this event's attributes and data.
+    pub fn to_builder(&self) -> Builder {
+        Builder::of(self)
+    }
+
+    pub fn id(&self) -> &str {
+        self.core_text(Core::Id)
+    }
+
+    pub fn source(&self) -> &str {
+        self.core_text(Core::Source)
+    }
+
+    /// The `type` attribute.
+    pub fn kind(&self) -> &str {
+        self.core_text(Core::Type)
+    }
+
+    pub fn subject(&self) -> Option<&str> {
+        self.core(Core::Subject)
+    }
+
+    pub fn time(&self) -> Option<&str> {
+        self.core(Core::Time)
+    }
+
+    pub fn data_content_type(&self) -> Option<&str> {
+        self.core(Core::DataContentType)
+    }
+
+    pub fn data_schema(&self) -> Option<&str> {
+        self.core(Core::DataSchema)
+    }
+
+    /// Any attribute by its name, `specversion` and extensions included.
+    pub fn attribute(&self, name: &str) -> Option<Value<'_>> {
+        match Core::of(name) {
+            Some(core) => self.core(core).map(Value::String),
+            None if name == "specversion" => Some(Value::String(SPEC_VERSION)),
+            None => self.extensions().find(|(n, _)| *n == name).map(|(_, value)| value),
+        }
+    }
+
+    /// All attributes but `specversion`: those that the specification defines, then the extensions by name.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
+        let core = Core::ALL.into_iter().filter_map(|c| self.core(c).map(|v| (c.name(), Value::String(v))));
+        core.chain(self.extensions())
+    }
+
+    /// The extension attributes, by name.
+    pub fn extensions(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
+        self.packed_extensions().map(|(name, kind, text)| (name, Value::of(kind, text)))
+    }
+
+    pub fn data(&self) -> Option<&Data> {
+        self.data.as_ref()
+    }
+
+    /// How large the event is, in bytes: its attributes, as canonical strings with one or two bytes each between them, and
+    /// its data. What limits are compared with: it is the same whichever mode the event came in or goes out.
+    pub fn size(&self) -> usize {
+        self.head.len() + self.data.as_ref().map_or(0, |data| data.bytes().len())
+    }
+
+    pub(crate) fn core(&self, core: Core) -> Option<&str> {
+        Some(self.core_text(core)).filter(|text| !text.is_empty())
+    }
+
+    fn core_text(&self, core: Core) -> &str {
+        let at = core as usize;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize + END.len_utf8());
+        &self.head[start..self.ends[at] as usize]
+    }
+
+    /// Each extension's name, type and canonical string.
+    pub(crate) fn packed_extensions(&self) -> impl Iterator<Item = (&str, Kind, &str)> {
+        let start = self.ends[Core::ALL.len() - 1] as usize + END.len_utf8();
+        self.head[start..].split_terminator(END).filter_map(split_record)
+    }
+
+    /// Packs checked values; `length` is that of the whole head, `extensions` are sorted by name.
+    pub(crate) fn pack<'a>(
+        length: usize,
+        core: [&str; Core::ALL.len()],
+        extensions: impl Iterator<Item = (&'a str, Kind, &'a str)>,
+        data: Option<Data>,
+    ) -> Self {
+        let mut head = String::with_capacity(length);
+        let ends = core.map(|value| {
+            head.push_str(value);
+            let end = head.len() as u32;
+            head.push(END);
+            end
+        });
+        for (name, kind, text) in extensions {
+            head.push_str(name);
+            head.push(kind.mark());
+            head.push_str(text);
+            head.push(END);
+        }
+        Self { head: head.into(), ends, data }
+    }
+}
+
+/// Takes a packed extension apart: name, mark, value.
+pub(crate) fn split_record(record: &str) -> Option<(&str, Kind, &str)> {
+    let at = record.find(|c| Kind::of(c).is_some())?;
+    let kind = record[at..].chars().next().and_then(Kind::of)?;
+    Some((&record[..at], kind, &record[at + 1..]))
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        map.entries(self.attributes().map(|(name, value)| (name, value.to_text())));
+        map.entry(&"data", &self.data).finish()
+    }
+}
+
+impl<'a> Value<'a> {
+    fn of(kind: Kind, text: &'a str) -> Self {
+        match kind {
+            Kind::String => Self::String(text),
+            Kind::Integer => text.parse().map_or(Self::String(text), Self::Integer),
+            Kind::Boolean => Self::Boolean(text == "true"),
+        }
+    }
+
+    /// The canonical string form (CloudEvents 1.0.2, Type System).
+    pub fn to_text(self) -> Cow<'a, str> {
+        match self {
+            Self::Boolean(true) => Cow::Borrowed("true"),
+            Self::Boolean(false) => Cow::Borrowed("false"),
+            Self::Integer(value) => Cow::Owned(value.to_string()),
+            Self::String(text) => Cow::Borrowed(text),
+        }
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_text())
+    }
+}

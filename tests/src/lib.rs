@@ -1,1 +1,28 @@
+//! The black-box harness: the built binary between publishers and webhooks, and the checker that judges what they saw.
+//!
+//! ```text
+//! Load ──POST──▶ Postrider (a process) ──POST──▶ Webhook (scripted)
+//!   └── log A ──────────▶ checker ◀────────── log D ──┘
+//! ```
+//!
+//! One file in `tests/` holds one of the promises.
 
+pub mod binary;
+pub mod checker;
+pub mod client;
+pub mod evidence;
+mod hash;
+pub mod load;
+pub mod process;
+mod random;
+pub mod script;
+pub mod setup;
+pub mod webhook;
+
+pub use hash::sha256_hex;
+pub use load::{Load, LogA, Plan};
+pub use process::{Ended, Postrider};
+pub use random::random;
+pub use script::{Answer, Seen};
+pub use setup::Setup;
+pub use webhook::Webhook;

@@ -1,0 +1,113 @@
+//! A configuration for one test: the embedded broker, one topic, and settings that make retries quick.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+/// The configuration of a sidecar under test. JSON is YAML, so it is written as it is.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    config: Value,
+    pub(crate) listen: Listen,
+}
+
+/// Where a sidecar listens. It keeps its addresses over restarts, as a sidecar in a pod does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listen {
+    pub(crate) app: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) health: SocketAddr,
+}
+
+impl Listen {
+    /// Addresses that nobody else uses: on Linux, where all of 127.0.0.0/8 is loopback, an IP address of one's own;
+    /// elsewhere three ports that were free a moment ago.
+    fn claim() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        if !cfg!(target_os = "linux") {
+            let free =
+                || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port is free");
+            return Self { app: free(), admin: free(), health: free() };
+        }
+        loop {
+            // 64 sidecars a test program, and programs that run at the same time differ in their ids' low bits.
+            let number = (std::process::id() << 6) | (COUNT.fetch_add(1, Ordering::Relaxed) & 63);
+            let [_, a, b, c] = number.to_be_bytes();
+            let ip = IpAddr::V4(Ipv4Addr::new(127, a, b, c));
+            let at = |port| SocketAddr::new(ip, port);
+            // 127.0.0.x is what everybody else uses.
+            if (a, b) != (0, 0) && c != 0 && c != 255 && TcpListener::bind(at(3500)).is_ok() {
+                return Self { app: at(3500), admin: at(3580), health: at(3581) };
+            }
+        }
+    }
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Setup {
+    /// One topic, `orders`, on an embedded broker in `./data`; no subscription.
+    pub fn new() -> Self {
+        let listen = Listen::claim();
+        let config = json!({
+            "version": 1,
+            "service": "shop",
+            "listen": {
+                "app": listen.app.to_string(),
+                "admin": listen.admin.to_string(),
+                "health": listen.health.to_string(),
+                "hosts": [listen.app.ip().to_string()],
+            },
+            "broker": "local",
+            "brokers": { "local": { "embedded": { "path": "./data" } } },
+            "topics": { "orders": {} },
+            "subscriptions": {},
+        });
+        Self { config, listen }
+    }
+
+    /// Adds a subscription to `orders`. `more` is merged over the settings that make tests quick.
+    #[must_use]
+    pub fn subscription(self, name: &str, to: &str, more: Value) -> Self {
+        let quick = json!({
+            "topic": "orders",
+            "to": to,
+            "timeout": "5s",
+            "retry": { "initial": "10ms", "max": "100ms", "retry_after_max": "1s" },
+            "breaker": { "open": "20ms", "open_max": "200ms" },
+        });
+        self.with(&format!("/subscriptions/{name}"), quick).with(&format!("/subscriptions/{name}"), more)
+    }
+
+    /// Merges a value over the one at a JSON pointer, creating the way there.
+    #[must_use]
+    pub fn with(mut self, pointer: &str, value: Value) -> Self {
+        let mut at = &mut self.config;
+        for name in pointer.split('/').skip(1) {
+            at = &mut at[name];
+        }
+        merge(at, value);
+        self
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> String {
+        format!("{:#}\n", self.config)
+    }
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}

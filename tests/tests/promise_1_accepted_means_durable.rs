@@ -1,0 +1,88 @@
+//! Promise 1. A 200 is given after the event is durable: whatever kills the sidecar afterwards, the event is delivered.
+
+use std::time::Duration;
+
+use postrider_tests::checker::{Budget, assert_holds};
+use postrider_tests::evidence::Evidence;
+use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook, random};
+use serde_json::json;
+
+const CONCURRENCY: usize = 16;
+const BUDGET: Budget = Budget { in_flight: CONCURRENCY, unflushed: 1_000 };
+
+fn setup(webhook: &Webhook) -> Setup {
+    Setup::new().subscription("billing", &webhook.url("/"), json!({ "concurrency": CONCURRENCY }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_accepted_event_survives_kill_9_at_random_points_under_load() {
+    const KILLS: usize = 12;
+    let mut random = random();
+    let webhook = Webhook::start().await;
+    let mut sidecar = Postrider::start(setup(&webhook)).await;
+    let load = Load::start(sidecar.app(), &Plan { keys: 8, ..Plan::default() });
+    for _ in 0..KILLS {
+        load.until_accepted(load.accepted() + random.usize(1..150)).await;
+        // Not a wait for anything: it moves the kill to any point within a commit.
+        tokio::time::sleep(Duration::from_micros(random.u64(0..5_000))).await;
+        sidecar.kill();
+        webhook.until_quiet().await;
+        sidecar.start_again().await;
+    }
+    let log_a = load.stop().await;
+    sidecar.until_settled("billing").await;
+    assert!(log_a.accepted() >= KILLS, "the load made progress between the kills");
+    let evidence = Evidence {
+        published: log_a.published,
+        refusals: log_a.refusals,
+        attempts: webhook.attempts(),
+        dead: sidecar.dead_ids("billing").await,
+        faults: KILLS,
+    };
+    assert_eq!(evidence.dead, Vec::<String>::new(), "a crash is no failure of an event");
+    assert_holds(&evidence, BUDGET);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_during_recovery_loses_nothing_either() {
+    const ROUNDS: usize = 8;
+    let mut random = random();
+    let webhook = Webhook::scripted(|_| Answer::status(503)).await;
+    let mut sidecar = Postrider::start(setup(&webhook)).await;
+    let load = Load::start(sidecar.app(), &Plan { keys: 4, events_per_key: Some(50), ..Plan::default() });
+    let log_a = load.finish().await;
+    for _ in 0..ROUNDS {
+        sidecar.kill();
+        sidecar.launch();
+        tokio::time::sleep(Duration::from_micros(random.u64(0..40_000))).await;
+    }
+    sidecar.kill();
+    webhook.until_quiet().await;
+    webhook.answer(|_| Answer::status(204));
+    sidecar.start_again().await;
+    webhook.until_delivered(log_a.accepted()).await;
+    sidecar.until_settled("billing").await;
+    let evidence = Evidence {
+        published: log_a.published,
+        refusals: log_a.refusals,
+        attempts: webhook.attempts(),
+        dead: sidecar.dead_ids("billing").await,
+        faults: ROUNDS + 1,
+    };
+    assert_eq!(evidence.dead, Vec::<String>::new(), "an outage and crashes are no failures of an event");
+    assert_holds(&evidence, BUDGET);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_accepted_while_nobody_takes_it_is_delivered_to_a_later_subscription_from_earliest() {
+    let webhook = Webhook::start().await;
+    let mut sidecar = Postrider::start(Setup::new()).await;
+    sidecar.publish_event("early", "k").await;
+    sidecar.kill();
+    let url = webhook.url("/");
+    sidecar.reconfigure(|setup| setup.subscription("late", &url, json!({ "start": "earliest" })));
+    sidecar.start_again().await;
+    webhook
+        .until("the early event", |attempts| attempts.iter().any(|a| a.id == "early" && a.succeeded()))
+        .await;
+}

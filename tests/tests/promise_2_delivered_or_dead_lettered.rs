@@ -1,0 +1,143 @@
+//! Promise 2. Every accepted event ends in a 2xx of its webhook or in the dead letters, with a reason.
+
+use http::Method;
+use postrider_tests::checker::{Budget, assert_holds, nothing_lost};
+use postrider_tests::evidence::Evidence;
+use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook};
+use serde_json::{Value, json};
+
+const BUDGET: Budget = Budget { in_flight: 16, unflushed: 1_000 };
+
+/// The one dead letter of a subscription, once it is there.
+async fn the_letter(sidecar: &Postrider, subscription: &str) -> Value {
+    let one = |s: &Value| s["dead_lettered"] == json!(1);
+    sidecar.until_subscription(subscription, "one dead letter", one).await;
+    let letters = sidecar.dead_letters(subscription).await;
+    assert_eq!(letters["total"], 1, "{letters:#}");
+    letters["letters"][0].clone()
+}
+
+#[tokio::test]
+async fn a_422_is_dead_lettered_at_once_and_says_why() {
+    let webhook = Webhook::scripted(|_| Answer::status(422).body("no such customer")).await;
+    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    sidecar.publish_event("e-1", "customer-8").await;
+    let letter = the_letter(&sidecar, "billing").await;
+    assert_eq!(letter["id"], "e-1");
+    assert_eq!(letter["source"], "/tests");
+    assert_eq!(letter["key"], "customer-8");
+    assert_eq!(letter["status"], 422);
+    assert_eq!(letter["attempts"], 1);
+    for field in ["reason", "first", "last", "position"] {
+        assert!(letter[field].as_str().is_some_and(|text| !text.is_empty()), "{field} is told: {letter:#}");
+    }
+    let groups = sidecar.dead_letters("billing").await["groups"].clone();
+    assert_eq!(groups[0]["status"], 422, "{groups:#}");
+    assert_eq!(groups[0]["count"], 1, "{groups:#}");
+    assert_eq!(webhook.attempts().len(), 1, "an event that is refused for good is not sent again");
+}
+
+#[tokio::test]
+async fn used_up_attempts_end_in_a_dead_letter_and_the_lane_goes_on() {
+    let webhook = Webhook::scripted(|seen| match seen.attempt.id.as_str() {
+        "poison" => Answer::status(500),
+        _ => Answer::status(204),
+    })
+    .await;
+    let more = json!({ "retry": { "max_attempts": 3 } });
+    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), more)).await;
+    for id in ["before", "poison", "after"] {
+        sidecar.publish_event(id, "one-key").await;
+    }
+    let letter = the_letter(&sidecar, "billing").await;
+    assert_eq!(
+        (&letter["id"], &letter["status"], &letter["attempts"]),
+        (&json!("poison"), &json!(500), &json!(3))
+    );
+    webhook
+        .until("the event behind it", |attempts| attempts.iter().any(|a| a.id == "after" && a.succeeded()))
+        .await;
+    let order: Vec<String> = webhook.attempts().into_iter().map(|attempt| attempt.id).collect();
+    assert_eq!(order, ["before", "poison", "poison", "poison", "after"]);
+}
+
+#[tokio::test]
+async fn a_redrive_delivers_to_that_subscription_alone() {
+    let webhook = Webhook::scripted(|seen| match seen.attempt.path.as_str() {
+        "/billing" => Answer::status(422),
+        _ => Answer::status(204),
+    })
+    .await;
+    let setup = Setup::new().subscription("billing", &webhook.url("/billing"), json!({}));
+    let setup = setup.subscription("audit", &webhook.url("/audit"), json!({}));
+    let sidecar = Postrider::start(setup).await;
+    sidecar.publish_event("e-1", "customer-8").await;
+    the_letter(&sidecar, "billing").await;
+    sidecar.until_settled("audit").await;
+
+    webhook.answer(|_| Answer::status(204));
+    sidecar.admin(Method::POST, "/v1/subscriptions/billing/dead-letters/redrive").await;
+    webhook
+        .until("the redriven event", |all| all.iter().any(|a| a.path == "/billing" && a.succeeded()))
+        .await;
+    until_no_letters(&sidecar, "billing").await;
+    assert_eq!(webhook.attempts_at("/audit").len(), 1, "the other subscription does not process it again");
+    let redriven = webhook.attempts_at("/billing").pop().expect("it came just now");
+    assert_eq!(
+        (redriven.id.as_str(), redriven.key.as_deref()),
+        ("e-1", Some("customer-8")),
+        "the event is untouched"
+    );
+}
+
+async fn until_no_letters(sidecar: &Postrider, subscription: &str) {
+    for _ in 0..500 {
+        if sidecar.dead_letters(subscription).await["total"] == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("dead letters are left: {:#}", sidecar.dead_letters(subscription).await);
+}
+
+#[tokio::test]
+async fn purged_dead_letters_are_gone() {
+    let webhook = Webhook::scripted(|_| Answer::status(422)).await;
+    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    sidecar.publish_event("e-1", "k").await;
+    the_letter(&sidecar, "billing").await;
+    sidecar.admin(Method::DELETE, "/v1/subscriptions/billing/dead-letters").await;
+    until_no_letters(&sidecar, "billing").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_every_kind_of_answer_and_a_kill_nothing_is_dropped() {
+    let answers = |roll: u8| match roll {
+        0..=9 => Answer::status(500),
+        10..=14 => Answer::status(422),
+        15..=17 => Answer::reset(),
+        18..=19 => Answer::garbage(),
+        20..=22 => Answer::status(409),
+        _ => Answer::status(204),
+    };
+    let webhook = Webhook::scripted(move |_| answers(fastrand::u8(..100))).await;
+    let more = json!({ "concurrency": 16, "retry": { "max_attempts": 3 }, "dead_letter": { "max_rate": "100000/m" } });
+    let mut sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), more)).await;
+    let load = Load::start(sidecar.app(), &Plan { keys: 16, events_per_key: Some(30), ..Plan::default() });
+    load.until_accepted(200).await;
+    sidecar.kill();
+    webhook.until_quiet().await;
+    sidecar.start_again().await;
+    let log_a = load.finish().await;
+    sidecar.until_settled("billing").await;
+    let evidence = Evidence {
+        published: log_a.published,
+        refusals: log_a.refusals,
+        attempts: webhook.attempts(),
+        dead: sidecar.dead_ids("billing").await,
+        faults: 1,
+    };
+    assert!(!evidence.dead.is_empty(), "such answers do end in dead letters");
+    assert_eq!(nothing_lost(&evidence), []);
+    assert_holds(&evidence, BUDGET);
+}

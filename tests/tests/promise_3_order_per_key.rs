@@ -1,0 +1,82 @@
+//! Promise 3. A key's events arrive one after another in publish order, and no other key waits for a stuck one.
+
+use std::time::Duration;
+
+use postrider_tests::checker::{Budget, assert_holds};
+use postrider_tests::evidence::{Attempt, Evidence};
+use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook};
+use serde_json::{Value, json};
+
+const NO_FAULT: Budget = Budget { in_flight: 0, unflushed: 0 };
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_and_slow_answers_never_change_a_keys_order() {
+    let webhook = Webhook::scripted(|_| match fastrand::u8(..100) {
+        0..=14 => Answer::status(500),
+        15..=19 => Answer::status(503),
+        20..=24 => Answer::reset(),
+        25..=49 => Answer::status(200).after(Duration::from_millis(fastrand::u64(..10))),
+        _ => Answer::status(204),
+    })
+    .await;
+    let setup = Setup::new().subscription("billing", &webhook.url("/"), json!({ "concurrency": 64 }));
+    let sidecar = Postrider::start(setup).await;
+    let load = Load::start(sidecar.app(), &Plan { keys: 24, events_per_key: Some(25), ..Plan::default() });
+    let log_a = load.finish().await;
+    webhook.until_delivered(log_a.accepted()).await;
+    let settled = sidecar.until_settled("billing").await;
+    assert_eq!(settled["dead_lettered"], 0, "{settled:#}");
+    let evidence = Evidence {
+        published: log_a.published,
+        refusals: log_a.refusals,
+        attempts: webhook.attempts(),
+        ..Evidence::default()
+    };
+    assert_holds(&evidence, NO_FAULT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stuck_key_delays_no_other_key_and_status_names_it() {
+    let webhook = Webhook::scripted(|seen| match seen.attempt.key.as_deref() {
+        Some("key-0") => Answer::status(500),
+        _ => Answer::status(204),
+    })
+    .await;
+    let more = json!({ "concurrency": 8, "retry": { "max_attempts": 1000 } });
+    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), more)).await;
+    let load = Load::start(sidecar.app(), &Plan { keys: 12, events_per_key: Some(20), ..Plan::default() });
+    let log_a = load.finish().await;
+
+    webhook.until_delivered(11 * 20).await;
+    let names_it =
+        |s: &Value| s["stuck_keys"].as_array().is_some_and(|keys| keys.iter().any(|k| k["key"] == "key-0"));
+    let status = sidecar.until_subscription("billing", "a stuck key that is named", names_it).await;
+    assert_eq!(status["lag"], 20, "all of the stuck key's events wait, and nothing else: {status:#}");
+    let of_stuck = |a: &Attempt| a.key.as_deref() == Some("key-0");
+    assert!(
+        webhook.attempts().iter().filter(|a| of_stuck(a)).all(|a| a.seq == Some(0)),
+        "nothing overtakes the head of its key"
+    );
+
+    webhook.answer(|_| Answer::status(204));
+    webhook.until_delivered(log_a.accepted()).await;
+    sidecar.until_settled("billing").await;
+    let evidence =
+        Evidence { published: log_a.published, attempts: webhook.attempts(), ..Evidence::default() };
+    assert_holds(&evidence, NO_FAULT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_ordering_a_slow_event_holds_nobody_of_its_key() {
+    let webhook = Webhook::scripted(|seen| match seen.attempt.id.as_str() {
+        "slow" => Answer::hang(),
+        _ => Answer::status(204),
+    })
+    .await;
+    let more = json!({ "ordering": "none", "timeout": "60s" });
+    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), more)).await;
+    for id in ["slow", "a", "b", "c"] {
+        sidecar.publish_event(id, "one-key").await;
+    }
+    webhook.until_delivered(3).await;
+}

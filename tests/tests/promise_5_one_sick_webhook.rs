@@ -1,0 +1,139 @@
+//! Promise 5. One sick webhook hurts nobody else, and an outage never floods the dead letters.
+
+use std::time::Duration;
+
+use http::Method;
+use postrider_tests::checker::{Budget, assert_holds};
+use postrider_tests::evidence::Evidence;
+use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook};
+use serde_json::{Value, json};
+
+const NO_FAULT: Budget = Budget { in_flight: 0, unflushed: 0 };
+const EVENTS: usize = 16 * 15;
+
+fn plan() -> Plan {
+    Plan { keys: 16, events_per_key: Some(15), ..Plan::default() }
+}
+
+/// A sick webhook beside a healthy one: the healthy one gets everything, and the sick one too once it is well again.
+async fn beside_a_healthy_one(sickness: impl Fn() -> Answer + Send + Sync + 'static) {
+    let healthy = Webhook::start().await;
+    let sick = Webhook::scripted(move |_| sickness()).await;
+    // Should an attempt be spent on the outage, it would show: five are all that an event has.
+    let few = json!({ "timeout": "300ms", "retry": { "max_attempts": 5 } });
+    let setup = Setup::new().subscription("healthy", &healthy.url("/"), few.clone());
+    let setup = setup.subscription("sick", &sick.url("/"), few);
+    let sidecar = Postrider::start(setup).await;
+    let log_a = Load::start(sidecar.app(), &plan()).finish().await;
+
+    healthy.until_delivered(EVENTS).await;
+    let not_closed = |s: &Value| s["breaker"] != "closed";
+    let status = sidecar.until_subscription("sick", "a breaker that opened", not_closed).await;
+    assert_eq!(status["lag"], EVENTS, "everything waits: {status:#}");
+    assert_eq!(sidecar.subscription("healthy").await["breaker"], "closed");
+    let tried = sick.attempts().len();
+    assert!(tried < EVENTS, "the breaker spares the sick webhook: {tried} attempts");
+    assert_eq!(sidecar.dead_ids("sick").await, Vec::<String>::new(), "an outage makes no dead letters");
+
+    sick.answer(|_| Answer::status(204));
+    for (name, webhook) in [("sick", &sick), ("healthy", &healthy)] {
+        webhook.until_delivered(EVENTS).await;
+        sidecar.until_settled(name).await;
+        assert_eq!(sidecar.dead_ids(name).await, Vec::<String>::new(), "an outage makes no dead letters");
+        let (published, attempts) = (log_a.published.clone(), webhook.attempts());
+        assert_holds(&Evidence { published, attempts, ..Evidence::default() }, NO_FAULT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_answers_503_hurts_nobody_else() {
+    beside_a_healthy_one(|| Answer::status(503)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_resets_connections_hurts_nobody_else() {
+    beside_a_healthy_one(Answer::reset).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_hangs_hurts_nobody_else() {
+    let healthy = Webhook::start().await;
+    let sick = Webhook::scripted(|_| Answer::hang()).await;
+    let setup = Setup::new().subscription("healthy", &healthy.url("/"), json!({}));
+    let setup = setup.subscription("sick", &sick.url("/"), json!({ "timeout": "60s" }));
+    let sidecar = Postrider::start(setup).await;
+    let log_a = Load::start(sidecar.app(), &plan()).finish().await;
+    healthy.until_delivered(EVENTS).await;
+    sidecar.until_settled("healthy").await;
+    let status = sidecar.subscription("sick").await;
+    assert_eq!(status["lag"], EVENTS, "everything waits: {status:#}");
+    let (published, attempts) = (log_a.published, healthy.attempts());
+    assert_holds(&Evidence { published, attempts, ..Evidence::default() }, NO_FAULT);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_not_there_yet_gets_its_events_when_it_is() {
+    let sick = Webhook::start().await;
+    let (url, address) = (sick.url("/"), sick.address());
+    sick.stop().await;
+    let more = json!({ "retry": { "max_attempts": 5 } });
+    let sidecar = Postrider::start(Setup::new().subscription("billing", &url, more)).await;
+    for n in 0..20 {
+        sidecar.publish_event(&format!("e-{n}"), &format!("k-{n}")).await;
+    }
+    sidecar.until_subscription("billing", "a breaker that opened", |s| s["breaker"] != "closed").await;
+    let webhook = Webhook::start_at(address).await;
+    webhook.until_delivered(20).await;
+    assert_eq!(
+        sidecar.dead_ids("billing").await,
+        Vec::<String>::new(),
+        "a refused connection spends nothing"
+    );
+}
+
+#[tokio::test]
+async fn retry_after_is_kept_to() {
+    const ASKED: Duration = Duration::from_secs(1);
+    let webhook = Webhook::scripted(|seen| match seen.attempt.attempt {
+        1 => Answer::status(429).header("retry-after", &ASKED.as_secs().to_string()),
+        _ => Answer::status(204),
+    })
+    .await;
+    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    sidecar.publish_event("e-1", "k").await;
+    webhook.until_delivered(1).await;
+    let attempts = webhook.attempts();
+    assert_eq!(attempts.len(), 2, "{attempts:#?}");
+    let waited = Duration::from_nanos(attempts[1].start - attempts[0].end.expect("it was answered"));
+    assert!(waited >= ASKED, "the webhook asked for {ASKED:?} and got {waited:?}");
+}
+
+#[tokio::test]
+async fn a_410_pauses_the_subscription_loudly_and_loses_nothing() {
+    let webhook = Webhook::scripted(|_| Answer::status(410)).await;
+    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    sidecar.publish_event("e-1", "k").await;
+    let paused = sidecar.until_subscription("billing", "a pause", |s| s["state"] == "paused").await;
+    assert!(paused["reason"].as_str().is_some_and(|why| why.contains("410")), "status says why: {paused:#}");
+    assert_eq!(paused["lag"], 1);
+    webhook.answer(|_| Answer::status(204));
+    sidecar.admin(Method::POST, "/v1/subscriptions/billing/resume").await;
+    webhook.until_delivered(1).await;
+}
+
+#[tokio::test]
+async fn a_gigabyte_of_an_answer_is_not_taken_in() {
+    let webhook = Webhook::scripted(|seen| match seen.attempt.attempt {
+        1 => Answer::endless(500, 1 << 30),
+        2 => Answer::garbage(),
+        _ => Answer::status(204),
+    })
+    .await;
+    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    sidecar.publish_event("e-1", "k").await;
+    webhook.until_delivered(1).await;
+    assert_eq!(webhook.attempts().len(), 3, "a monstrous answer is one failed attempt");
+    if let Some(peak_bytes) = sidecar.memory_peak_bytes() {
+        assert!(peak_bytes < 256 << 20, "the sidecar grew to {} MiB", peak_bytes >> 20);
+    }
+}

@@ -53,14 +53,19 @@ pub struct SubscriptionInfo {
 pub enum Health {
     Up,
     /// Since when, and why.
-    Down { since: SystemTime, reason: String },
+    Down {
+        since: SystemTime,
+        reason: String,
+    },
 }
+
+/// A record read without a subscription: where it stands, and when it was taken in (milliseconds since the Unix epoch).
+pub type Browsed = (Position, u64, Record);
 
 /// Records read without a subscription.
 pub trait Browse: Debug + Send {
-    /// The next records, at most `max` of them, each with its position and the time (milliseconds since the Unix epoch)
-    /// it was taken in. Empty: the end, for now.
-    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<(Position, u64, Record)>, Error>>;
+    /// The next records, at most `max` of them. Empty: the end, for now.
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Browsed>, Error>>;
 }
 
 /// Which records of a topic to browse.
@@ -103,11 +108,8 @@ pub trait Driver: Debug + Send + Sync + 'static {
     fn end<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Position>, Error>>;
 
     /// Reads a topic without a subscription. `Unsupported` unless [`Capabilities::browse`].
-    fn browse<'a>(
-        &'a self,
-        topic: &'a str,
-        what: Selection,
-    ) -> BoxFuture<'a, Result<Box<dyn Browse>, Error>>;
+    fn browse<'a>(&'a self, topic: &'a str, what: Selection)
+    -> BoxFuture<'a, Result<Box<dyn Browse>, Error>>;
 
     /// Settles records of a subscription without handing them out: these, or with `None` all that stand before now.
     /// Returns how many. Open sources report what they held of them as revoked. `Unsupported` unless

@@ -15,31 +15,35 @@
 //! 4. [`Driver::ensure`] makes a subscription durable: from its return on, every later append is delivered until it is
 //!    settled [`Settle::Done`], or reported as a [`Gap`].
 //! 5. A [`Delivery`] has a [`Lease`] (this hand-out) and a [`Position`] (stable across hand-outs, opaque). The same
-//!    position handed out again supersedes the older lease.
+//!    position handed out again supersedes the older lease, which is dead from then on, without a word. Where it is
+//!    keyed, the held tail of its key has been reported [`Input::Revoked`] before, and comes again after it: at no time
+//!    is a key's delivery handed out while a later one of that key is held.
 //! 6. The driver keeps leases alive until they are settled or reported [`Input::Revoked`]. A settle of a dead lease is
 //!    ignored and counted ([`Source::stale_settles`]), never applied to another.
 //! 7. Leases are settled in any order, as `Done` or `Release`. There is no reject and no delay: a delay is the caller
 //!    holding the lease, a dead letter is a publish, durable, and then `Done`. Releasing a keyed delivery releases the
-//!    held tail of its key: all of that key's leases handed out after it die with it and come again, in order.
-//! 8. Settles and notes are durable within 100 ms, or when [`Source::flush`] returns. After a crash only unflushed work
-//!    comes again.
+//!    held tail of its key: all of that key's leases handed out after it die with it (they are not reported revoked)
+//!    and come again, in order.
+//! 8. Settles and notes are durable within 100 ms, or when [`Source::flush`] returns; while the broker cannot be reached,
+//!    they wait for it. After a crash only unflushed work comes again. A revocation may undo what was not flushed, too.
 //! 9. At most the granted [`Credit`] is outstanding. Releases, revocations and a server's own counts are never failures
 //!    of the event.
 //! 10. No offsets, partitions, ack ids, retries, filters, timeouts, metrics or dead letters appear here. What a broker
 //!     cannot do is told by its [`Capabilities`].
 //!
-//! [`conformance`] holds every driver to this; [`model`] is the reference that misbehaves within it.
+//! `conformance` holds every driver to this; [`model`] is the reference that misbehaves within it.
 
 mod capabilities;
 mod driver;
 mod error;
+pub mod model;
 mod position;
 mod publish;
 mod record;
 mod source;
 
 pub use capabilities::Capabilities;
-pub use driver::{Browse, Driver, Health, Lag, Selection, Start, Subscription, SubscriptionInfo};
+pub use driver::{Browse, Browsed, Driver, Health, Lag, Selection, Start, Subscription, SubscriptionInfo};
 pub use error::{Error, ErrorKind};
 pub use position::Position;
 pub use publish::{Batch, Outcome, Promise, Receipt, Refusal, RefusalKind};

@@ -82,7 +82,10 @@ pub struct Record {
 pub enum Body {
     Event(Event),
     /// Bytes that a foreign producer wrote and that make no event, with the reason why they make none.
-    Foreign { bytes: Bytes, reason: String },
+    Foreign {
+        bytes: Bytes,
+        reason: String,
+    },
 }
 
 /// The headers of one hop. They travel beside the event and are never attributes of it.

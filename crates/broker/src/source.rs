@@ -7,7 +7,8 @@ use crate::{BoxFuture, Error, Key, Lag, Position, Record};
 /// This hand-out of a record: a dense slot and the generation that tells one use of the slot from the next.
 ///
 /// A source gives out the lowest slots it can, below the largest credit it was ever granted, and gives a slot out again
-/// only after its lease was settled or revoked, with another generation. Callers may therefore index arrays by slot.
+/// only after its lease has died (settled, released with its key's head, revoked or superseded), with another generation.
+/// Callers may therefore index arrays by slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     pub slot: u32,

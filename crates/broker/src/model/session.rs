@@ -1,0 +1,224 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::topic::Topic;
+use crate::{Credit, Gap, Input, Lease};
+
+/// An open source: what is held under which lease, and what is still to be handed out.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) subscription: Arc<str>,
+    pub(super) topic: usize,
+    pub(super) ordered: bool,
+    /// Hand out nothing at or after it.
+    pub(super) until: u64,
+    pub(super) credit: Credit,
+    pub(super) stale: u64,
+    /// The end of the outage that a poll has already told of.
+    pub(super) told: Duration,
+    slots: Vec<Slot>,
+    free: BTreeSet<u32>,
+    used_bytes: u64,
+    held: BTreeMap<u64, u32>,
+    held_by_key: BTreeMap<(u32, u64), u32>,
+    /// Unsettled and not held, each with the time before which it is not handed out.
+    pending: BTreeMap<u64, Duration>,
+    /// What was there at the opening and has not been handed out yet; `None` once `CaughtUp` was said.
+    unseen: Option<BTreeSet<u64>>,
+    /// Said at the next poll, before anything is handed out.
+    pub(super) queue: VecDeque<Input>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    generation: u32,
+    held: Option<Held>,
+}
+
+/// What a slot holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) position: u64,
+    key: Option<u32>,
+    bytes: u64,
+}
+
+/// What of a session matters when it is opened.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) subscription: Arc<str>,
+    pub(super) topic: usize,
+    pub(super) ordered: bool,
+    pub(super) until: u64,
+    pub(super) credit: Credit,
+    pub(super) caught_up: bool,
+}
+
+impl Session {
+    pub(super) fn new(opening: Opening, unsettled: impl Iterator<Item = u64>, now: Duration) -> Self {
+        let pending: BTreeMap<u64, Duration> =
+            unsettled.take_while(|p| *p < opening.until).map(|p| (p, now)).collect();
+        Self {
+            subscription: opening.subscription,
+            topic: opening.topic,
+            ordered: opening.ordered,
+            until: opening.until,
+            credit: opening.credit,
+            stale: 0,
+            told: Duration::ZERO,
+            slots: Vec::new(),
+            free: BTreeSet::new(),
+            used_bytes: 0,
+            held: BTreeMap::new(),
+            held_by_key: BTreeMap::new(),
+            unseen: opening.caught_up.then(|| pending.keys().copied().collect()),
+            pending,
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// A record that is to be handed out, from `at` on.
+    pub(super) fn offer(&mut self, position: u64, at: Duration) {
+        if position < self.until {
+            self.pending.insert(position, at);
+        }
+    }
+
+    /// A record that is not to be handed out any more.
+    pub(super) fn withdraw(&mut self, position: u64) {
+        self.pending.remove(&position);
+        if let Some(unseen) = &mut self.unseen {
+            unseen.remove(&position);
+        }
+    }
+
+    /// Positions that may be handed out now without breaking a key's order, the earliest first, at most `max` of them:
+    /// of each key only its first.
+    pub(super) fn candidates(&self, topic: &Topic, now: Duration, max: usize) -> Vec<u64> {
+        let mut found = Vec::new();
+        let mut passed = BTreeSet::new();
+        for (&position, &at) in self.pending.iter().take(SCAN) {
+            let key = self.key(topic, position);
+            if key.is_some_and(|k| passed.contains(&k)) {
+                continue;
+            }
+            if at <= now {
+                found.push(position);
+                if found.len() == max {
+                    break;
+                }
+            }
+            passed.extend(key);
+        }
+        found
+    }
+
+    /// The second of this position's key that could be handed out, for a mutant that swaps the two.
+    pub(super) fn successor(&self, topic: &Topic, position: u64) -> Option<u64> {
+        let key = self.key(topic, position)?;
+        self.pending.range(position + 1..).take(SCAN).map(|(p, _)| *p).find(|p| topic.key(*p) == Some(key))
+    }
+
+    /// When something can be handed out next, were there credit enough.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.pending.values().take(SCAN).min().copied()
+    }
+
+    pub(super) fn admits(&self, bytes: u64, slack_events: u32, ignore_bytes: bool) -> bool {
+        let events = self.held.len() as u64;
+        events < u64::from(self.credit.events) + u64::from(slack_events)
+            && (events == 0 || ignore_bytes || self.used_bytes.saturating_add(bytes) <= self.credit.bytes)
+    }
+
+    fn key(&self, topic: &Topic, position: u64) -> Option<u32> {
+        self.ordered.then(|| topic.key(position)).flatten()
+    }
+
+    /// Puts a position under a new lease. `bytes` is what it costs of the byte credit.
+    pub(super) fn hold(&mut self, topic: &Topic, position: u64, bytes: u64, same_generation: bool) -> Lease {
+        self.pending.remove(&position);
+        if let Some(unseen) = &mut self.unseen {
+            unseen.remove(&position);
+        }
+        let slot = self.free.pop_first().unwrap_or_else(|| {
+            // The first generation is near its end, so that callers meet the wrap.
+            self.slots.push(Slot { generation: u32::MAX - 2, held: None });
+            self.slots.len() as u32 - 1
+        });
+        let key = self.key(topic, position);
+        let entry = &mut self.slots[slot as usize];
+        if !same_generation {
+            entry.generation = entry.generation.wrapping_add(1);
+        }
+        entry.held = Some(Held { position, key, bytes });
+        self.used_bytes += bytes;
+        self.held.insert(position, slot);
+        if let Some(key) = key {
+            self.held_by_key.insert((key, position), slot);
+        }
+        Lease { slot, generation: entry.generation }
+    }
+
+    /// The position that a live lease holds. `any_generation` is a mutant's.
+    pub(super) fn held(&self, lease: Lease, any_generation: bool) -> Option<u64> {
+        let slot = self.slots.get(lease.slot as usize)?;
+        (slot.generation == lease.generation || any_generation).then_some(slot.held?.position)
+    }
+
+    pub(super) fn held_positions(&self) -> impl Iterator<Item = u64> + '_ {
+        self.held.keys().copied()
+    }
+
+    pub(super) fn holds(&self, position: u64) -> bool {
+        self.held.contains_key(&position)
+    }
+
+    pub(super) fn held_len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.used_bytes
+    }
+
+    /// The held positions of the same key that were appended after this one, in order.
+    pub(super) fn tail(&self, topic: &Topic, position: u64) -> Vec<u64> {
+        let Some(key) = self.key(topic, position) else { return Vec::new() };
+        self.held_by_key.range((key, position + 1)..=(key, u64::MAX)).map(|((_, p), _)| *p).collect()
+    }
+
+    /// Ends the lease that holds this position.
+    pub(super) fn end(&mut self, position: u64) -> Option<Lease> {
+        let slot = self.held.remove(&position)?;
+        let entry = &mut self.slots[slot as usize];
+        let held = entry.held.take()?;
+        if let Some(key) = held.key {
+            self.held_by_key.remove(&(key, position));
+        }
+        self.used_bytes -= held.bytes;
+        self.free.insert(slot);
+        Some(Lease { slot, generation: entry.generation })
+    }
+
+    pub(super) fn gap(&mut self, records: u64) {
+        let message = format!("retention took {records} records before they were settled");
+        self.queue.push_back(Input::Gap(Gap { records: Some(records), message }));
+    }
+
+    /// Whether everything of the opening has been handed out and this has not been said yet; it is then taken as said.
+    pub(super) fn take_caught_up(&mut self) -> bool {
+        let now = self.unseen.as_ref().is_some_and(BTreeSet::is_empty);
+        if now {
+            self.unseen = None;
+        }
+        now
+    }
+
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.unseen.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+}
+
+/// How far into the pending records a hand-out looks: bounds the work of one, as a real client's prefetch does.
+const SCAN: usize = 1024;

@@ -21,6 +21,7 @@ use crate::webhook::PATIENCE;
 #[derive(Debug)]
 pub struct Postrider {
     setup: Setup,
+    arguments: Vec<String>,
     directory: TempDir,
     child: Option<Child>,
 }
@@ -46,9 +47,47 @@ impl Postrider {
     pub fn prepare(setup: Setup) -> Self {
         let directory =
             TempDir::with_prefix("postrider-test-").expect("the temporary directory can be written to");
-        let sidecar = Self { setup, directory, child: None };
+        let config = directory.path().join("postrider.yaml").display().to_string();
+        let sidecar =
+            Self { setup, arguments: vec!["run".into(), "--config".into(), config], directory, child: None };
         sidecar.write_config();
         sidecar
+    }
+
+    /// Starts `postrider dev`, as a newcomer does, but on addresses of its own, and waits until it is ready.
+    pub async fn dev() -> Self {
+        let mut sidecar = Self::prepare(Setup::new());
+        let listen = sidecar.setup.listen;
+        let mut arguments = vec!["dev".to_owned()];
+        for (option, address) in [
+            ("--listen", listen.app),
+            ("--admin-listen", listen.admin),
+            ("--health-listen", listen.health),
+            ("--webhook", sidecar.sample_webhook()),
+        ] {
+            arguments.extend([option.to_owned(), address.to_string()]);
+        }
+        sidecar.arguments = arguments;
+        sidecar.start_again().await;
+        sidecar
+    }
+
+    /// Where the sample webhook of [`Postrider::dev`] is.
+    pub fn sample_webhook(&self) -> SocketAddr {
+        self.setup.listen.webhook
+    }
+
+    /// Runs another command of the binary against this sidecar, to its end.
+    pub fn command(&self, arguments: &[&str]) -> Ended {
+        let mut command = std::process::Command::new(binary::path());
+        command.args(arguments).current_dir(self.directory.path()).stdin(Stdio::null()).env("NO_COLOR", "1");
+        command.env_remove("POSTRIDER_CONFIG").env("POSTRIDER_ADMIN", self.admin_address().to_string());
+        command
+            .env("POSTRIDER_APP", self.app().to_string())
+            .env("POSTRIDER_HEALTH", self.health().to_string());
+        let ended = command.output().expect("the binary starts");
+        let output = [ended.stdout, ended.stderr].concat();
+        Ended { code: ended.status.code(), output: String::from_utf8_lossy(&output).into_owned() }
     }
 
     fn write_config(&self) {
@@ -83,7 +122,7 @@ impl Postrider {
         let output =
             File::options().create(true).append(true).open(self.output_path()).expect("a file of our own");
         let mut command = binary::command();
-        command.args(["run", "--config"]).arg(self.config_path()).current_dir(self.directory.path());
+        command.args(&self.arguments).current_dir(self.directory.path());
         // Nothing of the tester's environment decides what is tested.
         command.env_remove("POSTRIDER_CONFIG").env_remove("POSTRIDER_ADMIN").env("NO_COLOR", "1");
         command.stdin(Stdio::null());

@@ -18,17 +18,19 @@ pub(crate) struct Listen {
     pub(crate) app: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) health: SocketAddr,
+    /// For the sample webhook of `postrider dev`.
+    pub(crate) webhook: SocketAddr,
 }
 
 impl Listen {
     /// Addresses that nobody else uses: on Linux, where all of 127.0.0.0/8 is loopback, an IP address of one's own;
-    /// elsewhere three ports that were free a moment ago.
+    /// elsewhere ports that were free a moment ago.
     fn claim() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !cfg!(target_os = "linux") {
             let free =
                 || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port is free");
-            return Self { app: free(), admin: free(), health: free() };
+            return Self { app: free(), admin: free(), health: free(), webhook: free() };
         }
         loop {
             // 64 sidecars a test program, and programs that run at the same time differ in their ids' low bits.
@@ -38,7 +40,7 @@ impl Listen {
             let at = |port| SocketAddr::new(ip, port);
             // 127.0.0.x is what everybody else uses.
             if (a, b) != (0, 0) && c != 0 && c != 255 && TcpListener::bind(at(3500)).is_ok() {
-                return Self { app: at(3500), admin: at(3580), health: at(3581) };
+                return Self { app: at(3500), admin: at(3580), health: at(3581), webhook: at(8080) };
             }
         }
     }

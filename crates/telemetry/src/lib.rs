@@ -11,7 +11,7 @@ mod shown;
 
 pub use happened::{Accepted, AttemptResult, Happened, Trace};
 pub use log::Log;
-pub use logging::{Format, LoggingError, init_logging};
+pub use logging::{LogFormat, LoggingError, init_logging};
 pub use metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Metrics};
 pub use shown::Shown;
 

@@ -3,7 +3,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// How log lines are written to stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     #[default]
     Text,
@@ -25,12 +25,12 @@ pub enum LoggingError {
 
 /// Sends log lines to stderr from now on. `level` is a level, or a filter of several (`info,delivery=debug`). Once a
 /// process.
-pub fn init_logging(format: Format, level: &str) -> Result<(), LoggingError> {
+pub fn init_logging(format: LogFormat, level: &str) -> Result<(), LoggingError> {
     let filter = EnvFilter::try_new(level).map_err(|_| LoggingError::Level(level.to_owned()))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match format {
-        Format::Json => lines.json().flatten_event(true).with_current_span(false).finish().try_init(),
-        Format::Text => {
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).finish().try_init(),
+        LogFormat::Text => {
             let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
             lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).finish().try_init()
         }

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::draft::{Draft, Raw};
+use crate::draft::{self, Draft, Raw};
 use crate::json::scan;
 use crate::model::Core;
 use crate::rules::media_type;
@@ -54,7 +54,7 @@ impl Builder {
 
     /// An extension attribute. A name that the specification defines is refused by [`Builder::build`].
     pub fn extension(mut self, name: &str, value: Value<'_>) -> Self {
-        if Core::of(name).is_some() || name == "specversion" {
+        if draft::is_defined(name) {
             let rule = "is defined by the specification and names no extension (CloudEvents 1.0.2)";
             self.malformed.get_or_insert_with(|| Malformed::new(name, rule));
             return self;

@@ -13,7 +13,7 @@ pub const EXTENSIONS_MAX: usize = 256;
 /// Most bytes that the attributes of one event may have together.
 pub const ATTRIBUTES_BYTES_MAX: usize = 256 * 1024;
 
-const STRING: &str = "must be a string (CloudEvents 1.0.2, Type System)";
+pub(crate) const STRING: &str = "must be a string (CloudEvents 1.0.2, Type System)";
 const TWICE: &str = "must appear only once (CloudEvents 1.0.2, Context Attributes)";
 
 /// Attributes on their way into an [`Event`], borrowed from the message where they need no unescaping.
@@ -66,7 +66,7 @@ impl<'a> Draft<'a> {
         *slot = match value {
             Raw::String(text) => Member::Text(text),
             Raw::Unset => Member::Unset,
-            // CloudEvents 1.0.2, Type System (`id`, `type` and so on are declared `String`, and kin that are written so):
+            // CloudEvents 1.0.2, Type System; the attributes that it defines are all written as strings:
             //# All context attribute values MUST be of one of the types listed above.
             Raw::Boolean(_) | Raw::Integer(_) => return Err(Malformed::new(&attribute, STRING)),
         };
@@ -163,6 +163,11 @@ impl<'a> Draft<'a> {
         }
         Ok(Event::pack(length, core, extensions, data))
     }
+}
+
+/// Whether the specification defines the attribute: all of those are strings.
+pub(crate) fn is_defined(attribute: &str) -> bool {
+    Core::of(attribute).is_some() || attribute == "specversion"
 }
 
 fn missing(attribute: &str) -> Malformed {

@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 
-use crate::draft::ATTRIBUTES_BYTES_MAX;
+use crate::draft::{ATTRIBUTES_BYTES_MAX, is_defined};
 use crate::model::{Core, END, Kind, split_record};
 use crate::rules::{name, text};
 use crate::{Data, Event, Malformed};
@@ -91,7 +91,7 @@ fn shape(head: &str) -> Option<[u32; Core::ALL.len()]> {
             Kind::Integer => value.parse::<i32>().is_ok_and(|n| n.to_string() == value),
             Kind::Boolean => matches!(value, "true" | "false"),
         };
-        let fresh = name > previous && name != "specversion" && Core::of(name).is_none();
+        let fresh = name > previous && !is_defined(name);
         if !sound || !fresh || name::broken_rule(name).is_some() {
             return None;
         }

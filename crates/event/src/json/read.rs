@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
 use super::scan::{Broken, Quoted, Scanner};
-use crate::draft::{Draft, Raw};
+use crate::draft::{self, Draft, Raw};
 use crate::model::Core;
 use crate::rules::media_type;
 use crate::{Data, Event, Malformed};
@@ -131,14 +131,14 @@ fn read_attribute<'a>(scanner: &mut Scanner<'a>, name: &str) -> Result<Raw<'a>, 
             scanner.value().map_err(not_json)?;
             Ok(Raw::Unset)
         }
-        Some(b'{' | b'[') => Err(Malformed::new(
-            name,
-            "must be a string, a boolean or an integer: attributes do not nest (JSON event format 1.0.2, section 2.2)",
-        )),
+        Some(b'{' | b'[') => {
+            Err(Malformed::new(name, if draft::is_defined(name) { draft::STRING } else { NESTED }))
+        }
         _ => Err(not_json(scanner.broken("a value"))),
     }
 }
 
+const NESTED: &str = "must be a string, a boolean or an integer: attributes do not nest (JSON event format 1.0.2, section 2.2)";
 const LONE_SURROGATE: &str =
     "must not hold a surrogate that is not one of a pair (CloudEvents 1.0.2, Type System)";
 const INTEGER: &str = "must be a whole number from -2147483648 to 2147483647, without fraction or exponent (CloudEvents 1.0.2, Type System)";

@@ -138,6 +138,15 @@ impl Event {
         self.core(Core::DataContentType)
     }
 
+    /// The type of the data as a body of its own has it: `datacontenttype`, or `application/json` for a JSON value that came
+    /// without one.
+    pub fn content_type(&self) -> Option<&str> {
+        // JSON event format 1.0.2, 3.1.2: where a JSON event without `datacontenttype` is re-serialized elsewhere, that SHOULD
+        // be "set explicitly to the implied `application/json` content type to preserve the semantics of the event".
+        self.data_content_type()
+            .or_else(|| matches!(self.data, Some(Data::Json(_))).then_some("application/json"))
+    }
+
     pub fn data_schema(&self) -> Option<&str> {
         self.core(Core::DataSchema)
     }

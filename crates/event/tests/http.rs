@@ -135,7 +135,7 @@ fn malformed_binary_messages_are_refused_and_the_attribute_is_named() {
         match with(list, "x") {
             Ok(event) => panic!("{list:?} was taken: {event:?}"),
             Err(malformed) => {
-                assert_eq!(malformed.attribute.as_deref(), Some(attribute), "{list:?}: {malformed}")
+                assert_eq!(malformed.attribute.as_deref(), Some(attribute), "{list:?}: {malformed}");
             }
         }
     }

@@ -1,8 +1,7 @@
 //! The JSON event format, vector by vector. Each vector is the smallest text that shows one rule.
 
 use bytes::Bytes;
-use postrider_event::json::{self, BatchWriter};
-use postrider_event::{Data, Event, Malformed, Value};
+use postrider_event::{Data, Event, Malformed, Value, json};
 
 const REQUIRED: &str = r#""specversion":"1.0","id":"1","source":"/s","type":"t""#;
 
@@ -352,49 +351,4 @@ fn a_line_holds_no_line_break() {
     let line = String::from_utf8(line).expect("JSON is UTF-8");
     assert_eq!(line.matches(['\n', '\r']).count(), 1, "{line}");
     assert!(line.ends_with("\"data\":{    \"a\": \"b\\n\" }}\n"), "{line}");
-}
-
-#[test]
-fn a_batch_is_read_or_refused_whole_with_the_index() {
-    let batch = |text: &str| json::batch_from_bytes(Bytes::copy_from_slice(text.as_bytes()));
-    let event = format!("{{{REQUIRED}}}");
-    assert_eq!(batch(" [ ] ").map(|events| events.len()), Ok(0));
-    assert_eq!(batch(&format!("[{event}]")).map(|events| events.len()), Ok(1));
-    assert_eq!(batch(&format!(" [ {event} , {event} ] ")).map(|events| events.len()), Ok(2));
-    for (text, index) in [
-        (String::new(), None),
-        (event.clone(), None),
-        ("null".into(), None),
-        ("[".into(), Some(0)),
-        ("[1]".into(), Some(0)),
-        (format!("[\"{{}}\",{event}]"), Some(0)),
-        (format!("[{event},{{}}]"), Some(1)),
-        (format!("[{event},]"), Some(1)),
-        (format!("[{event},[{event}]]"), Some(1)),
-        (format!("[{event},{event},null]"), Some(2)),
-        (format!("[{event},{}]", event.replace("1.0", "0.3")), Some(1)),
-        (format!("[{event}{event}]"), None),
-        (format!("[{event}"), None),
-        (format!("[{event}]]"), None),
-    ] {
-        assert_eq!(batch(&text).map_err(|(index, _)| index).map(|_| ()), Err(index), "{text}");
-    }
-}
-
-#[test]
-fn a_batch_is_written_at_once_or_event_by_event() {
-    let events = [valid("\"data\":1"), valid("\"ext\":true")];
-    for count in 0..=2 {
-        let mut whole = Vec::new();
-        json::write_batch(&events[..count], &mut whole);
-        let mut writer = BatchWriter::default();
-        for event in &events[..count] {
-            assert_eq!(writer.is_empty(), writer.len() == 2);
-            writer.push(event);
-        }
-        assert_eq!(writer.len(), whole.len(), "the length is that of the finished batch");
-        assert_eq!(writer.finish(), whole);
-        let read = json::batch_from_bytes(whole.into());
-        assert_eq!(read.as_deref(), Ok(&events[..count]));
-    }
 }

@@ -59,17 +59,14 @@ pub(super) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Malforme
     Ok(Some(text.trim_matches([' ', '\t'])))
 }
 
-/// Adds the event's headers, `content-type` included, and returns the body, for binary mode.
+/// Adds the event's headers and returns the body, for binary mode. `content-type` is replaced, or removed where the event has
+/// none.
 pub fn to_binary(event: &Event, encoding: Encoding, into: &mut HeaderMap<HeaderValue>) -> Bytes {
-    let content_type = match event.data() {
-        // JSON event format 1.0.2, 3.1.2: re-serialized elsewhere, `datacontenttype` SHOULD be "set explicitly to the implied
-        // `application/json` content type to preserve the semantics of the event".
-        Some(Data::Json(_)) => Some(event.data_content_type().unwrap_or("application/json")),
-        _ => event.data_content_type(),
+    match event.content_type() {
+        Some(content_type) => into.insert(CONTENT_TYPE, header_value(content_type)),
+        // What may stand there is not this event's.
+        None => into.remove(CONTENT_TYPE),
     };
-    if let Some(content_type) = content_type {
-        into.insert(CONTENT_TYPE, header_value(content_type));
-    }
     into.insert(HeaderName::from_static("ce-specversion"), HeaderValue::from_static(crate::SPEC_VERSION));
     let encoded = |text| {
         header_value(&if encoding == Encoding::Percent { percent::encode(text) } else { Cow::Borrowed(text) })
@@ -100,11 +97,7 @@ pub fn fits_binary(event: &Event) -> bool {
     // HTTP WebHook 1.0.2, 2.1:
     //# The `Content-Type` header MUST be carried and the request MUST
     //# carry a notification payload of the given content type.
-    match event.data() {
-        None => false,
-        Some(Data::Json(_)) => true,
-        Some(Data::Binary(bytes)) => !bytes.is_empty() && event.data_content_type().is_some(),
-    }
+    event.content_type().is_some() && event.data().is_some_and(|data| !data.bytes().is_empty())
 }
 
 fn header_name(core: Core) -> Option<HeaderName> {

@@ -39,7 +39,7 @@ pub fn write(event: &Event, into: &mut Vec<u8>) {
     into.push(b'}');
 }
 
-/// Appends the event as one line of NDJSON: [`write`], with the line breaks taken out that its data may hold.
+/// Appends the event as one line of NDJSON: as [`write()`] does, with the line breaks taken out that its data may hold.
 pub fn write_line(event: &Event, into: &mut Vec<u8>) {
     let start = into.len();
     write(event, into);

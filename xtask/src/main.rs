@@ -1,1 +1,80 @@
-fn main() {}
+//! The project's own commands. `cargo xtask` is an alias, in `.cargo/config.toml`.
+
+mod generated;
+mod run;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Postrider's own commands, beside those of cargo.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+#[command(after_help = "A change is ready when `.ci/run` passes; it runs all of these and the linters.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the tests: all of them, or the parts that are named
+    ///
+    /// Builds the binary, runs every test against it and ends with a summary. Needs nothing but a Rust toolchain and a C
+    /// linker: no broker, no container, no fixed port.
+    #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test unit\n  \
+        cargo xtask test promises -- kill_9       # only tests whose name contains this\n  \
+        POSTRIDER_SEED=42 cargo xtask test promises    # repeat a failure that printed its seed")]
+    Test {
+        /// The parts to run
+        #[arg(value_enum, value_name = "PART")]
+        parts: Vec<test::Part>,
+        /// Handed to the test programs: a name to filter by, --nocapture, --test-threads N
+        #[arg(last = true, value_name = "ARGUMENT")]
+        arguments: Vec<String>,
+    },
+    /// Check the house rules that no compiler knows: arrows between crates, file sizes, banned words
+    #[command(
+        after_help = "Every violation is printed at once, as FILE:LINE: what is wrong and what to do instead."
+    )]
+    Tidy,
+    /// Write the files that are generated from the code, such as the configuration's JSON Schema
+    #[command(
+        after_help = "Example:\n  cargo xtask schema --check      # fail where a committed file differs"
+    )]
+    Schema {
+        /// Change nothing: fail where a committed file is not what the code generates
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Test { parts, arguments } => test::run(&parts, &arguments),
+        Command::Tidy => tidy::run(&root()),
+        Command::Schema { check } => generated::run(&root(), check),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            run::say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's directory.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}

@@ -1,0 +1,205 @@
+//! `cargo xtask test`: everything that a stranger needs to pass all tests on a fresh machine.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use crate::run::{cargo, output, say, watched};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Part {
+    /// Every crate's own tests, documentation examples included
+    Unit,
+    /// The promises, on the built binary, and the checker that judges them
+    Promises,
+    /// The delivery engine under thousands of seeded faults
+    Simulation,
+}
+
+/// What one part's test programs said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    failures: BTreeSet<String>,
+}
+
+struct Outcome {
+    part: Part,
+    succeeded: bool,
+    took: Duration,
+    tally: Tally,
+}
+
+/// Whether all tests of the parts (of none: of all parts) passed.
+pub(crate) fn run(parts: &[Part], arguments: &[String]) -> Result<bool> {
+    let root = crate::root();
+    check_machine()?;
+    let parts: BTreeSet<Part> = match parts {
+        [] => Part::value_variants().iter().copied().collect(),
+        some => some.iter().copied().collect(),
+    };
+    heading("building");
+    let binary = build(&root, &parts)?;
+    let mut outcomes = Vec::new();
+    for part in parts {
+        heading(part.name());
+        let began = Instant::now();
+        let mut tally = Tally::default();
+        let mut tests = part.command(&root);
+        tests.env("POSTRIDER_BIN", &binary);
+        if !arguments.is_empty() {
+            tests.arg("--").args(arguments);
+        }
+        let succeeded = watched(&mut tests, |line| tally.read(line))?;
+        outcomes.push(Outcome { part, succeeded, took: began.elapsed(), tally });
+    }
+    summary(&outcomes);
+    Ok(outcomes.iter().all(|outcome| outcome.succeeded))
+}
+
+/// What the tests need beyond what has built this program, told before minutes are spent on building.
+fn check_machine() -> Result<()> {
+    heading("checking this machine");
+    std::net::TcpListener::bind("127.0.0.1:0").context(
+        "the tests talk over loopback, and 127.0.0.1 cannot be bound; allow it in this sandbox or container",
+    )?;
+    let probe = std::env::temp_dir().join(format!("postrider-xtask-{}", std::process::id()));
+    std::fs::create_dir(&probe).and_then(|()| std::fs::remove_dir(&probe)).with_context(|| {
+        format!("the tests keep data in {}; set TMPDIR to a place that can be written", shown(&probe))
+    })?;
+    say("loopback and temporary directory: fine");
+    let bound = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).status();
+    if !bound.is_ok_and(|status| status.success()) {
+        say(
+            "setpriv (util-linux) is not here: tests that are killed may leave a sidecar running. They pass without it.",
+        );
+    }
+    Ok(())
+}
+
+/// Builds everything first, so that the tests' own time is theirs alone; returns the binary.
+fn build(root: &Path, parts: &BTreeSet<Part>) -> Result<PathBuf> {
+    if parts.contains(&Part::Promises) {
+        output(cargo(root).args(["build", "--locked", "--workspace", "--bin", "postrider"]))?;
+    }
+    for part in parts {
+        output(part.command(root).arg("--no-run"))?;
+    }
+    Ok(target_directory(root)?.join("debug").join("postrider"))
+}
+
+fn target_directory(root: &Path) -> Result<PathBuf> {
+    let metadata = output(cargo(root).args(["metadata", "--format-version", "1", "--no-deps", "--locked"]))?;
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata)?;
+    match metadata["target_directory"].as_str() {
+        Some(directory) => Ok(directory.into()),
+        None => bail!("cargo metadata names no target directory"),
+    }
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Promises => "promises",
+            Self::Simulation => "simulation",
+        }
+    }
+
+    fn command(self, root: &Path) -> Command {
+        let mut command = cargo(root);
+        command.args(["test", "--locked", "--no-fail-fast"]);
+        match self {
+            Self::Unit => command.args(["--workspace", "--exclude", "postrider-tests"]),
+            Self::Promises => command.args(["-p", "postrider-tests", "--lib"]).args(promises(root)),
+            Self::Simulation => command.args(["-p", "postrider-tests", "--test", "simulation"]),
+        };
+        command
+    }
+}
+
+/// `--test NAME` for every file in `tests/tests` but the simulation.
+fn promises(root: &Path) -> Vec<OsString> {
+    let files = std::fs::read_dir(root.join("tests/tests")).into_iter().flatten().flatten();
+    let rust = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let mut names: Vec<OsString> = rust.filter_map(|path| Some(path.file_stem()?.to_owned())).collect();
+    names.retain(|name| name != "simulation");
+    names.sort();
+    names.into_iter().flat_map(|name| ["--test".into(), name]).collect()
+}
+
+impl Tally {
+    /// Reads a line of libtest's output: `test NAME ... FAILED` or `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    fn read(&mut self, line: &str) {
+        let Some(rest) = line.strip_prefix("test ") else { return };
+        if let Some(counts) = rest.strip_prefix("result: ") {
+            for count in counts.split([';', '.']) {
+                let mut words = count.split_whitespace();
+                let number = words.next().and_then(|number| number.parse::<u64>().ok());
+                match (number, words.next()) {
+                    (Some(number), Some("passed")) => self.passed += number,
+                    (Some(number), Some("failed")) => self.failed += number,
+                    (Some(number), Some("ignored")) => self.ignored += number,
+                    _ => {}
+                }
+            }
+        } else if let Some(name) = rest.strip_suffix(" ... FAILED") {
+            self.failures.insert(name.to_owned());
+        }
+    }
+}
+
+fn summary(outcomes: &[Outcome]) {
+    heading("summary");
+    say("part         passed  failed  ignored   seconds");
+    for Outcome { part, succeeded, took, tally } in outcomes {
+        let Tally { passed, failed, ignored, .. } = tally;
+        let note = if *succeeded || *failed > 0 { "" } else { "   did not run to its end: see above" };
+        let seconds = took.as_secs_f64();
+        say(&format!("{:<12} {passed:>6} {failed:>7} {ignored:>8} {seconds:>9.1}{note}", part.name()));
+    }
+    for Outcome { part, tally, .. } in outcomes {
+        for name in &tally.failures {
+            say(&format!("failed: {name}   (again: cargo xtask test {} -- {name})", part.name()));
+        }
+    }
+    let succeeded = outcomes.iter().all(|outcome| outcome.succeeded);
+    say(if succeeded { "\nAll tests passed." } else { "\nTests failed." });
+}
+
+fn heading(text: &str) {
+    say(&format!("\n── {text}"));
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tally_adds_up_what_libtest_prints() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 3 tests",
+            "test a::b ... ok",
+            "test a::c ... FAILED",
+            "test d - (line 3) ... ignored",
+            "test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s",
+            "test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
+        ] {
+            tally.read(line);
+        }
+        let failures = BTreeSet::from(["a::c".to_owned()]);
+        assert_eq!(tally, Tally { passed: 5, failed: 1, ignored: 1, failures });
+    }
+}

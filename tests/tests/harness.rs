@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use http::Method;
+use postrider_tests::checker::{Budget, assert_holds};
 use postrider_tests::client::{self, Connection};
-use postrider_tests::{Answer, Webhook, sha256_hex};
+use postrider_tests::evidence::{Evidence, Refusal};
+use postrider_tests::{Answer, Load, Plan, Webhook, sha256_hex};
 
 fn post(headers: &[(&str, &str)]) -> http::Request<http_body_util::Full<bytes::Bytes>> {
     client::request(Method::POST, "/hook", headers, "data")
@@ -68,4 +70,45 @@ async fn an_endless_answer_is_as_long_as_told() {
     let webhook = Webhook::scripted(|_| Answer::endless(200, BYTES)).await;
     let answer = client::send(webhook.address(), post(&[])).await.expect("an answer");
     assert_eq!(answer.body.len() as u64, BYTES);
+}
+
+/// A webhook stands in for the sidecar: what publishers send must itself keep every promise, or no test of one means
+/// anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishers_are_sequential_per_key_and_know_what_they_were_told() {
+    let sidecar = Webhook::scripted(|_| match fastrand::u8(..10) {
+        0 => Answer::status(503).header("retry-after", "0").body(r#"{"code":"overloaded"}"#),
+        1 => Answer::status(504).body(r#"{"code":"outcome_unknown"}"#),
+        2 => Answer::reset(),
+        _ => Answer::status(200),
+    })
+    .await;
+    let plan = Plan { keys: 5, events_per_key: Some(40), ..Plan::default() };
+    let log_a = Load::start(sidecar.address(), &plan).finish().await;
+    assert_eq!(log_a.accepted(), 200);
+    assert!(log_a.published.iter().any(|event| event.sends > 1), "resets and 504 are sent again");
+    let told = Refusal { status: 503, code: Some("overloaded".into()), retry_after: true };
+    assert!(log_a.refusals.contains(&told), "refusals are kept");
+    assert!(log_a.refusals.iter().all(|refusal| *refusal == told), "an unknown outcome is no refusal");
+    let evidence = Evidence {
+        published: log_a.published,
+        refusals: log_a.refusals,
+        attempts: sidecar.attempts(),
+        ..Evidence::default()
+    };
+    assert_holds(&evidence, Budget { in_flight: 0, unflushed: 0 });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishers_stop_when_told_and_survive_an_outage() {
+    let sidecar = Webhook::start().await;
+    let address = sidecar.address();
+    let load = Load::start(address, &Plan { keys: 3, ..Plan::default() });
+    load.until_accepted(20).await;
+    sidecar.stop().await;
+    let back = Webhook::start_at(address).await;
+    load.until_accepted(load.accepted() + 20).await;
+    let log_a = load.stop().await;
+    assert!(log_a.published.iter().all(|event| event.accepted), "each event is brought to an end");
+    assert!(!back.attempts().is_empty(), "publishers found the way back");
 }

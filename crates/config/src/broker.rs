@@ -1,0 +1,161 @@
+//! The brokers: one key names the kind, below it stands what that kind takes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+
+use crate::decode::{Context, Decode, listed};
+use crate::error::Code;
+use crate::node::{Kind, Node};
+use crate::suggest;
+use crate::text::Secret;
+use crate::units::{Duration, Size};
+
+/// A configured broker.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Broker {
+    Embedded(Embedded),
+    Kafka(Kafka),
+    Pubsub(Pubsub),
+}
+
+/// The kinds of broker that a configuration may name. A build may lack the driver of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BrokerKind {
+    Embedded,
+    Kafka,
+    Pubsub,
+}
+
+table! {
+    /// A durable broker inside this process.
+    pub struct Embedded {
+        /// The directory of its files, which it creates. Only one process may have it open.
+        pub path: String,
+        /// Most bytes of a topic. While what is not settled reaches it, that topic answers 507.
+        pub max_bytes_per_topic: Size = Size::gibibytes(10) => Size::mebibytes(1)..=Size::gibibytes(65_536),
+        /// Room on the disk that is never filled with events, so that a full disk can still be drained.
+        pub reserve: Size = Size::mebibytes(256) => Size::mebibytes(1)..=Size::gibibytes(1_024),
+        /// How long events are kept that every subscription has settled, for replay.
+        pub retention: Retention = Retention::default(),
+    }
+}
+
+table! {
+    /// How long settled events are kept: until the first of the two is reached.
+    pub struct Retention: Default {
+        /// Since they were published.
+        pub age: Duration = Duration::from_secs(7 * 86_400) => Duration::from_secs(1)..=Duration::from_secs(3_650 * 86_400),
+        /// All of a topic's.
+        pub size: Size = Size::gibibytes(1) => Size::new(0)..=Size::gibibytes(65_536),
+    }
+}
+
+table! {
+    /// An Apache Kafka cluster, or what speaks its protocol.
+    pub struct Kafka {
+        /// Where to reach it first, `HOST:PORT`.
+        pub bootstrap_servers: Vec<String>,
+        /// Properties of librdkafka, by its names. Their values are never shown.
+        pub properties: BTreeMap<String, Secret> = BTreeMap::new(),
+    }
+}
+
+table! {
+    /// Google Cloud Pub/Sub.
+    pub struct Pubsub {
+        /// The project that topics and subscriptions belong to.
+        pub project: String,
+    }
+}
+
+impl Broker {
+    pub const fn kind(&self) -> BrokerKind {
+        match self {
+            Self::Embedded(_) => BrokerKind::Embedded,
+            Self::Kafka(_) => BrokerKind::Kafka,
+            Self::Pubsub(_) => BrokerKind::Pubsub,
+        }
+    }
+}
+
+impl BrokerKind {
+    pub const ALL: [Self; 3] = [Self::Embedded, Self::Kafka, Self::Pubsub];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Kafka => "kafka",
+            Self::Pubsub => "pubsub",
+        }
+    }
+}
+
+impl fmt::Display for BrokerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+const HINT: &str = "Write the kind and its keys: `embedded: { path: ./data }`.";
+
+impl Decode for Broker {
+    fn decode(node: &Node, cx: &mut Context) -> Self {
+        if !matches!(node.kind, Kind::Map(_)) {
+            cx.wrong_type(node, "a map with the broker's kind as its one key", Some(HINT.to_owned()));
+            return Self::placeholder();
+        }
+        let [entry] = node.entries() else {
+            let message = format!("a broker has exactly one of {}", listed(&BrokerKind::ALL));
+            let at = node.entries().get(1).map_or(node.at, |entry| entry.key_at);
+            cx.error(Code::WrongType, at, message, Some(HINT.to_owned()));
+            return Self::placeholder();
+        };
+        match entry.key.as_str() {
+            "embedded" => Self::Embedded(cx.entry(entry)),
+            "kafka" => Self::Kafka(cx.entry(entry)),
+            "pubsub" => Self::Pubsub(cx.entry(entry)),
+            kind => {
+                let hint = match suggest::nearest(kind, BrokerKind::ALL.map(BrokerKind::as_str)) {
+                    Some(meant) => format!("Did you mean `{meant}`?"),
+                    None => format!("The kinds are {}.", listed(&BrokerKind::ALL)),
+                };
+                let message = format!("there is no kind of broker `{kind}`");
+                cx.error(Code::UnknownKey, entry.key_at, message, Some(hint));
+                Self::placeholder()
+            }
+        }
+    }
+
+    fn placeholder() -> Self {
+        Self::Embedded(Embedded::placeholder())
+    }
+}
+
+impl JsonSchema for Broker {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Broker".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "A configured broker: its kind, and below it what that kind takes.",
+            "properties": {
+                "embedded": generator.subschema_for::<Embedded>(),
+                "kafka": generator.subschema_for::<Kafka>(),
+                "pubsub": generator.subschema_for::<Pubsub>(),
+            },
+            "patternProperties": { "^x-": true },
+            "additionalProperties": false,
+            "oneOf": [
+                { "required": ["embedded"] },
+                { "required": ["kafka"] },
+                { "required": ["pubsub"] },
+            ],
+        })
+    }
+}

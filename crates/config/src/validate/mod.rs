@@ -1,0 +1,122 @@
+//! What no value shows by itself: references, conflicts, names on brokers. Pure, and everything at once.
+
+mod brokers;
+mod listeners;
+mod subscriptions;
+mod topics;
+
+use std::fmt::Display;
+
+use crate::decode::{Context, listed};
+use crate::error::{Code, Draft, Warning};
+use crate::names;
+use crate::node::{Kind, Node};
+use crate::path::Path;
+use crate::source::Source;
+use crate::suggest;
+use crate::tree::Config;
+
+/// Adds what is wrong with the tree to the context's errors, and gives what is odd but legal.
+pub(crate) fn validate(config: &Config, root: &Node, cx: &mut Context) -> Vec<Odd> {
+    let known = cx.errors.len();
+    let mut check = Check { config, root, cx, known, odd: Vec::new() };
+    check.name(&Path::of(&["service"]), &config.service, names::name);
+    check.name(&Path::of(&["names", "prefix"]), &config.names.prefix, names::prefix);
+    brokers::check(&mut check);
+    topics::check(&mut check);
+    subscriptions::check(&mut check);
+    listeners::check(&mut check);
+    check.odd
+}
+
+/// A warning before it is located.
+#[derive(Debug)]
+pub(crate) struct Odd {
+    path: Path,
+    message: String,
+}
+
+impl Odd {
+    pub(crate) fn located(self, root: &Node, sources: &[Source]) -> Warning {
+        let place = root.find(&self.path).map(|_| root.locate(&self.path).place(sources));
+        Warning { place, path: self.path, message: self.message }
+    }
+}
+
+struct Check<'a> {
+    config: &'a Config,
+    root: &'a Node,
+    cx: &'a mut Context,
+    /// Errors that decoding found: what they are about is a placeholder here.
+    known: usize,
+    odd: Vec<Odd>,
+}
+
+impl Check<'_> {
+    /// Reports an error, unless the value is a placeholder or was reported already.
+    fn error(&mut self, code: Code, path: &Path, message: impl Into<String>, hint: impl Into<String>) {
+        let reported =
+            self.cx.errors.iter().skip(self.known).any(|error| error.path == *path && error.code == code);
+        if reported || self.is_placeholder(path) {
+            return;
+        }
+        let at = Some(self.root.locate(path));
+        let hint = Some(hint.into()).filter(|hint| !hint.is_empty());
+        self.cx.errors.push(Draft { code, at, path: path.clone(), message: message.into(), hint });
+    }
+
+    fn warn(&mut self, path: &Path, message: impl Into<String>) {
+        self.odd.push(Odd { path: path.clone(), message: message.into() });
+    }
+
+    /// True where the value could not be read, or what it stands in.
+    fn is_placeholder(&self, path: &Path) -> bool {
+        self.cx.is_broken(path, self.known)
+    }
+
+    /// True where anything was found wrong with the value, so far.
+    fn has_error(&self, path: &Path) -> bool {
+        self.cx.is_broken(path, usize::MAX)
+    }
+
+    /// The value at a path as it may be shown: not if it came from outside the files.
+    fn shown(&self, path: &Path, value: impl Display) -> String {
+        match self.root.find(path).map(|node| &node.kind) {
+            Some(Kind::Scalar(scalar)) if scalar.is_secret() => scalar.shown().to_owned(),
+            _ => value.to_string(),
+        }
+    }
+
+    fn is_written(&self, path: &Path) -> bool {
+        self.root.find(path).is_some()
+    }
+
+    fn name(&mut self, path: &Path, name: &str, grammar: fn(&str) -> Result<(), String>) {
+        if let Err(reason) = grammar(name) {
+            let message = format!("`{}` is no name: {reason}", self.shown(path, name));
+            self.error(Code::BadName, path, message, "");
+        }
+    }
+
+    /// Reports a name that is none of those that `map` (a key of the root) configures.
+    fn reference<'n>(
+        &mut self,
+        path: &Path,
+        what: &str,
+        name: &str,
+        map: &str,
+        known: impl Iterator<Item = &'n String>,
+    ) {
+        let known: Vec<&str> = known.map(String::as_str).collect();
+        if known.contains(&name) || self.is_placeholder(&Path::of(&[map])) {
+            return;
+        }
+        let hint = match suggest::nearest(name, known.iter().copied()) {
+            Some(meant) => format!("Did you mean `{meant}`?"),
+            None if known.is_empty() => format!("There is none: add one below `{map}`."),
+            None => format!("Known: {}.", listed(&known)),
+        };
+        let message = format!("no {what} `{}` is configured", self.shown(path, name));
+        self.error(Code::UnknownReference, path, message, hint);
+    }
+}

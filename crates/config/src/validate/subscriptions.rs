@@ -1,0 +1,213 @@
+//! Subscriptions: what they read, whom they call, where their dead letters go.
+
+use std::collections::BTreeMap;
+
+use super::{Check, listeners};
+use crate::address::To;
+use crate::broker::BrokerKind;
+use crate::error::Code;
+use crate::names;
+use crate::path::Path;
+use crate::subscription::{Answer, Mode, Subscription};
+
+pub(super) fn check(check: &mut Check<'_>) {
+    let config = check.config;
+    let mut durable: BTreeMap<String, &str> = BTreeMap::new();
+    let mut dead_letters: BTreeMap<(&str, String), &str> = BTreeMap::new();
+    for (name, subscription) in &config.subscriptions {
+        let path = Path::of(&["subscriptions", name]);
+        check.name(&path, name, names::name);
+        if let Some(service) = &subscription.service {
+            check.name(&path.key("service"), service, names::name);
+        }
+        check.reference(&path.key("topic"), "topic", &subscription.topic, "topics", config.topics.keys());
+        if let Some(topic) = &subscription.reply_topic {
+            check.reference(&path.key("reply_topic"), "topic", topic, "topics", config.topics.keys());
+            if *topic == subscription.topic {
+                check.warn(
+                    &path.key("reply_topic"),
+                    "answers come back to this subscription: a loop unless the app ends it",
+                );
+            }
+        }
+        durable_name(check, &path, name, &mut durable);
+        webhook(check, &path, subscription);
+        dead_letter(check, &path, name, subscription);
+        let letters = (config.broker_of(&subscription.topic), config.dead_letter_topic(name));
+        if let Some(other) = dead_letters.insert(letters, name) {
+            let message = format!(
+                "subscription `{other}` has the same dead-letter topic: each lists the other's letters"
+            );
+            check.warn(&path.key("dead_letter").key("topic"), message);
+        }
+        policy(check, &path, subscription);
+    }
+    if config.topics.is_empty() && !check.is_placeholder(&Path::of(&["topics"])) {
+        check.warn(&Path::of(&["topics"]), "no topic is configured: nothing can be published or delivered");
+    }
+}
+
+/// A subscription has two names on its broker: its own, and that of a redrive.
+fn durable_name<'a>(
+    check: &mut Check<'_>,
+    path: &Path,
+    name: &'a str,
+    taken: &mut BTreeMap<String, &'a str>,
+) {
+    let config = check.config;
+    if !names_are_known(check, path) {
+        return;
+    }
+    let durable = config.durable_name(name);
+    if durable.len() > names::DURABLE_MAX {
+        let (length, max) = (durable.len(), names::DURABLE_MAX);
+        let message = format!(
+            "the durable name (prefix, service and subscription) has {length} bytes, and may have {max}"
+        );
+        check.error(Code::BadName, path, message, "Shorten one of the three.");
+    }
+    if config.brokers.values().any(|broker| broker.kind() == BrokerKind::Pubsub)
+        && let Err(reason) = names::pubsub(&durable)
+    {
+        check.error(Code::BadName, path, format!("Pub/Sub does not take its durable name: {reason}"), "");
+    }
+    for used in [durable, config.redrive_name(name)] {
+        if let Some(other) = taken.insert(used, name).filter(|other| *other != name) {
+            let message =
+                format!("subscription `{other}` would have the same durable name, its own or its redrive's");
+            check.error(Code::Conflict, path, message, "Rename one of the two, or its service.");
+        }
+    }
+}
+
+/// False where a part of the durable name is wrong: what is made of it says nothing then.
+fn names_are_known(check: &Check<'_>, path: &Path) -> bool {
+    let parts = [Path::of(&["service"]), Path::of(&["names", "prefix"]), path.key("service"), path.clone()];
+    !parts.iter().any(|part| check.has_error(part))
+}
+
+fn webhook(check: &mut Check<'_>, path: &Path, subscription: &Subscription) {
+    let config = check.config;
+    let to = path.key("to");
+    if let Some(app) = &subscription.app {
+        listeners::app(check, &path.key("app"), app);
+    }
+    match &subscription.to {
+        To::Url(url) => listeners::url(check, &to, url),
+        To::Path(_) => match config.app_of(subscription) {
+            Some(app) if app.url.join(&subscription.to.to_string()).is_err() => {
+                check.error(Code::BadValue, &to, "the app's URL and this path make no URL", "");
+            }
+            Some(_) => {}
+            None if check.is_placeholder(&Path::of(&["app"])) => {}
+            None => check.error(
+                Code::MissingKey,
+                &to,
+                "a path is below the app's URL, and there is no app",
+                "Add `app: { url: \"http://127.0.0.1:8080\" }`, or write a whole URL.",
+            ),
+        },
+    }
+}
+
+fn dead_letter(check: &mut Check<'_>, path: &Path, name: &str, subscription: &Subscription) {
+    let config = check.config;
+    if subscription.dead_letter.topic.is_none() && !names_are_known(check, path) {
+        return;
+    }
+    let letters = config.dead_letter_topic(name);
+    let broker = config.broker_of(&subscription.topic);
+    let written = path.key("dead_letter").key("topic");
+    if config.topics.contains_key(&letters) {
+        let other = config.broker_of(&letters);
+        if letters == subscription.topic {
+            let message = "dead letters must not go to the subscription's own topic";
+            check.error(Code::Conflict, &written, message, "They would be delivered, and fail, for ever.");
+        } else if other != broker && config.topics.contains_key(&subscription.topic) {
+            let message = format!(
+                "dead letters must stay on the topic's broker, `{broker}`, and this topic is on `{other}`"
+            );
+            check.error(Code::Conflict, &written, message, "A redrive reads both.");
+        } else if subscription.dead_letter.topic.is_none() {
+            let message = "a configured topic has the name of this subscription's dead letters";
+            check.error(Code::Conflict, path, message, "Rename the topic, or set `dead_letter.topic`.");
+        }
+        return;
+    }
+    // Its name is one on the broker itself, and must be possible on each, as a topic's.
+    for (broker, kind) in config.brokers.iter().map(|(name, broker)| (name, broker.kind())) {
+        if let Err(reason) = names::on_broker(kind, &letters) {
+            let at = if subscription.dead_letter.topic.is_some() { &written } else { path };
+            let message =
+                format!("broker `{broker}` ({kind}) does not take the dead-letter topic's name: {reason}");
+            check.error(Code::BadName, at, message, "");
+        }
+    }
+    let taken = config
+        .topics
+        .keys()
+        .find(|topic| config.broker_of(topic) == broker && config.topic_on_broker(topic, broker) == letters);
+    if let Some(topic) = taken {
+        let message = format!("topic `{topic}` has the name of the dead-letter topic on broker `{broker}`");
+        let at = if subscription.dead_letter.topic.is_some() { &written } else { path };
+        check.error(Code::Conflict, at, message, "Write its logical name, or choose another.");
+    }
+}
+
+fn policy(check: &mut Check<'_>, path: &Path, subscription: &Subscription) {
+    let retry = path.key("retry");
+    if subscription.retry.initial > subscription.retry.max
+        && let Some(path) = culprit(check, &retry, ["initial", "max"])
+    {
+        check.error(
+            Code::Conflict,
+            &path,
+            "`initial` must not be longer than `max`",
+            "Waits grow from the one to the other.",
+        );
+    }
+    let breaker = path.key("breaker");
+    if subscription.breaker.open > subscription.breaker.open_max
+        && let Some(path) = culprit(check, &breaker, ["open", "open_max"])
+    {
+        check.error(
+            Code::Conflict,
+            &path,
+            "`open` must not be longer than `open_max`",
+            "Waits grow from the one to the other.",
+        );
+    }
+    let window = path.key("window").key("initial");
+    if subscription.window.initial > subscription.concurrency && check.is_written(&window) {
+        check.warn(
+            &window,
+            format!("`concurrency` is {}, and the window never exceeds it", subscription.concurrency),
+        );
+    }
+    let buffer = path.key("buffer").key("events");
+    if subscription.buffer.events < subscription.concurrency {
+        check.warn(
+            &buffer,
+            format!("less than `concurrency` ({}), which is then never reached", subscription.concurrency),
+        );
+    }
+    if let Mode::Batch(batch) = subscription.mode
+        && batch.max > subscription.buffer.events
+    {
+        check.warn(&path.key("mode"), "a batch is larger than the buffer, and is never filled");
+    }
+    for (status, answer) in &subscription.answers {
+        if (200..300).contains(status) && *answer != Answer::Done {
+            let path = path.key("answers").key(&status.to_string());
+            check.warn(&path, format!("an app that answers {status} believes that it is done"));
+        }
+    }
+}
+
+/// The one of two keys to mark: the first that is written down. `None` where one could not be read, and nothing is known.
+fn culprit(check: &Check<'_>, table: &Path, keys: [&str; 2]) -> Option<Path> {
+    let paths = keys.map(|key| table.key(key));
+    let readable = !paths.iter().any(|path| check.has_error(path));
+    let written = paths.iter().find(|path| check.is_written(path)).cloned();
+    written.filter(|_| readable)
+}

@@ -98,8 +98,13 @@ impl Kind {
         char::from(self as u8)
     }
 
-    pub(crate) fn of(mark: char) -> Option<Self> {
-        [Self::String, Self::Integer, Self::Boolean].into_iter().find(|kind| kind.mark() == mark)
+    pub(crate) fn of(mark: u8) -> Option<Self> {
+        Some(match mark {
+            1 => Self::String,
+            2 => Self::Integer,
+            3 => Self::Boolean,
+            _ => return None,
+        })
     }
 }
 
@@ -223,8 +228,8 @@ impl Event {
 
 /// Takes a packed extension apart: name, mark, value.
 pub(crate) fn split_record(record: &str) -> Option<(&str, Kind, &str)> {
-    let at = record.find(|c| Kind::of(c).is_some())?;
-    let kind = record[at..].chars().next().and_then(Kind::of)?;
+    let (at, kind) =
+        record.bytes().enumerate().find_map(|(at, mark)| Kind::of(mark).map(|kind| (at, kind)))?;
     Some((&record[..at], kind, &record[at + 1..]))
 }
 

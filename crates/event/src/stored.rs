@@ -9,6 +9,7 @@
 //! | the rest | the data |
 
 use bytes::Bytes;
+use memchr::memchr;
 
 use crate::draft::{ATTRIBUTES_BYTES_MAX, is_defined};
 use crate::model::{Core, END, Kind, split_record};
@@ -71,7 +72,7 @@ fn shape(head: &str) -> Option<[u32; Core::ALL.len()]> {
     let mut ends = [0; Core::ALL.len()];
     let mut at = 0;
     for (core, end) in Core::ALL.into_iter().zip(&mut ends) {
-        let value = &head[at..at + head[at..].find(END)?];
+        let value = &head[at..at + memchr(END as u8, &head.as_bytes()[at..])?];
         if (core.is_required() && value.is_empty()) || !text::is_allowed(value) {
             return None;
         }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
-use super::scan::{Broken, Quoted, Scanner};
+use super::scan::{Quoted, Scanner, Stop};
 use crate::draft::{self, Draft, Raw};
 use crate::model::Core;
 use crate::rules::media_type;
@@ -14,7 +14,7 @@ use crate::{Data, Event, Malformed};
 pub fn from_bytes(body: Bytes) -> Result<Event, Malformed> {
     let mut scanner = Scanner::new(text_of(&body)?);
     let event = read_event(&mut scanner, &body)?;
-    scanner.end().map_err(not_json)?;
+    json(scanner.end(), &scanner)?;
     Ok(event)
 }
 
@@ -25,7 +25,7 @@ pub fn batch_from_bytes(body: Bytes) -> Result<Vec<Event>, (Option<usize>, Malfo
     let whole = |malformed| (None, malformed);
     let mut scanner = Scanner::new(text_of(&body).map_err(whole)?);
     // JSON event format 1.0.2, 4.1: the outermost element is an array. 4.3: an empty one is valid.
-    scanner.expect(b'[', "a JSON array of events").map_err(not_json).map_err(whole)?;
+    json(scanner.expect(b'[', "a JSON array of events"), &scanner).map_err(whole)?;
     let mut events = Vec::new();
     if !scanner.eat(b']') {
         loop {
@@ -39,9 +39,9 @@ pub fn batch_from_bytes(body: Bytes) -> Result<Vec<Event>, (Option<usize>, Malfo
                 break;
             }
         }
-        scanner.expect(b']', "a comma or the end of the array").map_err(not_json).map_err(whole)?;
+        json(scanner.expect(b']', "a comma or the end of the array"), &scanner).map_err(whole)?;
     }
-    scanner.end().map_err(not_json).map_err(whole)?;
+    json(scanner.end(), &scanner).map_err(whole)?;
     Ok(events)
 }
 
@@ -54,7 +54,14 @@ fn text_of(body: &Bytes) -> Result<&str, Malformed> {
     })
 }
 
-fn not_json(Broken { at, expected }: Broken) -> Malformed {
+/// Says where the text stops being JSON.
+fn json<T>(scanned: Result<T, Stop>, scanner: &Scanner<'_>) -> Result<T, Malformed> {
+    scanned.map_err(|Stop| not_json(scanner))
+}
+
+#[cold]
+fn not_json(scanner: &Scanner<'_>) -> Malformed {
+    let (at, expected) = scanner.broken();
     Malformed::event(format!("must be valid JSON (RFC 8259): expected {expected} at byte {at}"))
 }
 
@@ -68,13 +75,13 @@ fn read_event(scanner: &mut Scanner<'_>, body: &Bytes) -> Result<Event, Malforme
     scanner.eat(b'{');
     if !scanner.eat(b'}') {
         loop {
-            let name = scanner.name().map_err(not_json)?.unescape();
+            let name = json(scanner.name(), scanner)?.unescape();
             read_member(scanner, name.unwrap_or(Cow::Borrowed("\u{fffd}")), &mut draft, &mut payload)?;
             if !scanner.eat(b',') {
                 break;
             }
         }
-        scanner.expect(b'}', "a comma or the end of the event").map_err(not_json)?;
+        json(scanner.expect(b'}', "a comma or the end of the event"), scanner)?;
     }
     draft.check()?;
     let data = payload.into_data(draft.core(Core::DataContentType), body)?;
@@ -89,11 +96,11 @@ fn read_member<'a>(
 ) -> Result<(), Malformed> {
     match &*name {
         "data" => {
-            let value = scanner.value().map_err(not_json)?;
+            let value = json(scanner.value(), scanner)?;
             payload.data.replace(value).map_or(Ok(()), |_| Err(twice("data")))
         }
         "data_base64" => {
-            let value = scanner.value().map_err(not_json)?;
+            let value = json(scanner.value(), scanner)?;
             payload.base64.replace(value).map_or(Ok(()), |_| Err(twice("data_base64")))
         }
         _ => {
@@ -112,29 +119,29 @@ fn read_attribute<'a>(scanner: &mut Scanner<'a>, name: &str) -> Result<Raw<'a>, 
     //# The CloudEvents type system MUST be mapped to JSON types as follows
     match scanner.peek() {
         Some(b'"') => {
-            let text = scanner.string().map_err(not_json)?.unescape();
+            let text = json(scanner.string(), scanner)?.unescape();
             text.map(Raw::String).ok_or_else(|| Malformed::new(name, LONE_SURROGATE))
         }
-        Some(b't' | b'f') => Ok(Raw::Boolean(scanner.value().map_err(not_json)? == "true")),
+        Some(b't' | b'f') => Ok(Raw::Boolean(json(scanner.value(), scanner)? == "true")),
         Some(b'-' | b'0'..=b'9') => {
             // CloudEvents 1.0.2, Type System, Integer:
             //# they MUST only use `Integer` values in this range
             // A fraction or an exponent is no integer: "only the integer component optionally prefixed with a minus sign is
             // permitted" (JSON event format 1.0.2, 2.2).
-            let number = scanner.value().map_err(not_json)?;
+            let number = json(scanner.value(), scanner)?;
             number.parse().map(Raw::Integer).map_err(|_| Malformed::new(name, INTEGER))
         }
         Some(b'n') => {
             // JSON event format 1.0.2, 2.2:
             //# When decoding attributes and a `null` value is encountered, it MUST be
             //# treated as the equivalent of unset or omitted.
-            scanner.value().map_err(not_json)?;
+            json(scanner.value(), scanner)?;
             Ok(Raw::Unset)
         }
         Some(b'{' | b'[') => {
             Err(Malformed::new(name, if draft::is_defined(name) { draft::STRING } else { NESTED }))
         }
-        _ => Err(not_json(scanner.broken("a value"))),
+        _ => json(Err(scanner.stop("a value")), scanner),
     }
 }
 

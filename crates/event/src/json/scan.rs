@@ -1,14 +1,14 @@
 //! A scanner of JSON texts (RFC 8259): it checks the grammar and finds where values begin and end, and builds nothing.
 
+use crate::rules::word::{below, equal};
+
 /// Deepest nesting of arrays and objects that is taken.
 pub const DEPTH_MAX: usize = 512;
 
-/// Where a text stops being JSON, and what was expected there.
+/// The text stops being JSON: [`Scanner::broken`] tells where. It is empty, so that the results of the many small steps stay
+/// in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
-    pub(crate) at: usize,
-    pub(crate) expected: &'static str,
-}
+pub(crate) struct Stop;
 
 /// A string between its quotes, as it stands in the text.
 #[derive(Clone, Copy, Debug)]
@@ -29,83 +29,105 @@ pub(crate) fn is_json(bytes: &[u8]) -> bool {
 pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    /// What was missing where the scan stopped.
+    expected: &'static str,
 }
+
+const STRING: &str = "a string in double quotes";
+const AFTER_NAME: &str = "a colon after the member's name";
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, expected: "" }
     }
 
     /// The next byte that is not white space; it is not consumed.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let blank = rest.iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')).count();
-        self.at += blank;
-        rest.get(blank).copied()
+        let bytes = self.text.as_bytes();
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(self.at) {
+            self.at += 1;
+        }
+        bytes.get(self.at).copied()
     }
 
     /// Consumes the byte if it comes next, after white space.
+    #[inline]
     pub(crate) fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
-    pub(crate) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Broken> {
-        if self.eat(byte) { Ok(()) } else { Err(self.broken(expected)) }
+    #[inline]
+    pub(crate) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Stop> {
+        if self.eat(byte) { Ok(()) } else { Err(self.stop(expected)) }
     }
 
-    pub(crate) fn broken(&self, expected: &'static str) -> Broken {
-        Broken { at: self.at, expected }
+    #[cold]
+    pub(crate) fn stop(&mut self, expected: &'static str) -> Stop {
+        self.expected = expected;
+        Stop
+    }
+
+    /// At which byte the scan stopped, and what was expected there.
+    pub(crate) fn broken(&self) -> (usize, &'static str) {
+        (self.at, self.expected)
     }
 
     /// Nothing but white space may follow.
-    pub(crate) fn end(&mut self) -> Result<(), Broken> {
-        if self.peek().is_none() { Ok(()) } else { Err(self.broken("the end of the text")) }
+    pub(crate) fn end(&mut self) -> Result<(), Stop> {
+        if self.peek().is_none() { Ok(()) } else { Err(self.stop("the end of the text")) }
     }
 
     /// A member's name and the colon after it.
-    pub(crate) fn name(&mut self) -> Result<Quoted<'a>, Broken> {
+    pub(crate) fn name(&mut self) -> Result<Quoted<'a>, Stop> {
         let name = self.string()?;
-        self.expect(b':', "a colon after the member's name")?;
+        self.expect(b':', AFTER_NAME)?;
         Ok(name)
     }
 
-    pub(crate) fn string(&mut self) -> Result<Quoted<'a>, Broken> {
-        self.expect(b'"', "a string in double quotes")?;
-        let bytes = self.text.as_bytes();
+    pub(crate) fn string(&mut self) -> Result<Quoted<'a>, Stop> {
+        self.expect(b'"', STRING)?;
         let start = self.at;
+        let escaped = self.rest_of_string()?;
+        Ok(Quoted { inner: &self.text[start..self.at - 1], escaped })
+    }
+
+    /// Consumes a string whose opening quote has been consumed. Returns whether it holds escapes.
+    #[inline]
+    fn rest_of_string(&mut self) -> Result<bool, Stop> {
+        let bytes = self.text.as_bytes();
         let mut escaped = false;
         loop {
             self.at += plain_run(&bytes[self.at..]);
             match bytes.get(self.at) {
                 Some(b'"') => {
-                    let inner = &self.text[start..self.at];
                     self.at += 1;
-                    return Ok(Quoted { inner, escaped });
+                    return Ok(escaped);
                 }
                 Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(_) => return Err(self.broken("no unescaped control character in a string")),
-                None => return Err(self.broken("the string's closing quote")),
+                Some(_) => return Err(self.stop("no unescaped control character in a string")),
+                None => return Err(self.stop("the string's closing quote")),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), Broken> {
+    fn escape(&mut self) -> Result<(), Stop> {
         let length = match self.text.as_bytes()[self.at..] {
             [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
             [_, b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => 6,
-            _ => return Err(self.broken("a valid escape in the string")),
+            _ => return Err(self.stop("a valid escape in the string")),
         };
         self.at += length;
         Ok(())
     }
 
     /// Any one value; returns its text. Needs no stack, however deep the value is.
-    pub(crate) fn value(&mut self) -> Result<&'a str, Broken> {
+    pub(crate) fn value(&mut self) -> Result<&'a str, Stop> {
         self.peek();
         let start = self.at;
         let mut open = Nesting::default();
@@ -118,7 +140,7 @@ impl<'a> Scanner<'a> {
                 let Some(object) = open.innermost() else { return Ok(&self.text[start..self.at]) };
                 if self.eat(b',') {
                     if object {
-                        self.name()?;
+                        self.skip_name()?;
                     }
                     break;
                 }
@@ -128,11 +150,22 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
+    fn skip_name(&mut self) -> Result<(), Stop> {
+        self.expect(b'"', STRING)?;
+        self.rest_of_string()?;
+        self.expect(b':', AFTER_NAME)
+    }
+
     /// Consumes a scalar, an empty array or object, or the opening of one that is not empty, of which `open` takes note.
     /// Returns whether a value has ended.
-    fn begin_value(&mut self, open: &mut Nesting) -> Result<bool, Broken> {
+    #[inline]
+    fn begin_value(&mut self, open: &mut Nesting) -> Result<bool, Stop> {
         match self.peek() {
-            Some(b'"') => self.string().map(|_| true),
+            Some(b'"') => {
+                self.at += 1;
+                self.rest_of_string().map(|_| true)
+            }
             Some(b'-' | b'0'..=b'9') => self.number().map(|_| true),
             Some(b't') => self.literal("true"),
             Some(b'f') => self.literal("false"),
@@ -144,27 +177,27 @@ impl<'a> Scanner<'a> {
                     return Ok(true);
                 }
                 if !open.push(object) {
-                    return Err(self.broken("nesting of at most 512 arrays and objects"));
+                    return Err(self.stop("nesting of at most 512 arrays and objects"));
                 }
                 if object {
-                    self.name()?;
+                    self.skip_name()?;
                 }
                 Ok(false)
             }
-            _ => Err(self.broken("a value")),
+            _ => Err(self.stop("a value")),
         }
     }
 
-    fn literal(&mut self, literal: &'static str) -> Result<bool, Broken> {
+    fn literal(&mut self, literal: &'static str) -> Result<bool, Stop> {
         if !self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()) {
-            return Err(self.broken("a value"));
+            return Err(self.stop("a value"));
         }
         self.at += literal.len();
         Ok(true)
     }
 
     /// number = [ "-" ] ( "0" / digit1-9 *DIGIT ) [ "." 1*DIGIT ] [ ( "e" / "E" ) [ "+" / "-" ] 1*DIGIT ]
-    fn number(&mut self) -> Result<(), Broken> {
+    fn number(&mut self) -> Result<(), Stop> {
         let bytes = self.text.as_bytes();
         self.at += usize::from(bytes[self.at] == b'-');
         if bytes.get(self.at) == Some(&b'0') {
@@ -184,10 +217,13 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), Broken> {
-        let count = self.text.as_bytes()[self.at..].iter().take_while(|b| b.is_ascii_digit()).count();
-        self.at += count;
-        if count > 0 { Ok(()) } else { Err(self.broken("a digit")) }
+    fn digits(&mut self) -> Result<(), Stop> {
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        while bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        if self.at > start { Ok(()) } else { Err(self.stop("a digit")) }
     }
 }
 
@@ -223,17 +259,13 @@ impl Nesting {
 
 /// How many bytes stand before the first quote, backslash or control character. Eight at a time: strings are most of what
 /// there is to scan.
+#[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
     let (words, rest) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        // A byte of `x` is below `limit` (at most 128) exactly where its high bit comes up here, up to and including the
-        // lowest such byte; borrows can only spoil bytes above it, which are not looked at.
-        let below = |x: u64, limit: u64| x.wrapping_sub(ONES * limit) & !x & HIGHS;
-        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let quote = equal(word, b'"');
+        let backslash = equal(word, b'\\');
         let found = below(word, 0x20) | quote | backslash;
         if found != 0 {
             return at * 8 + found.trailing_zeros() as usize / 8;

@@ -1,9 +1,11 @@
 //! Media types: RFC 2046 with the grammar of RFC 2045, section 5.1.
 
+use super::position;
+
 /// Whether `text` is `type "/" subtype *(";" parameter)`.
 pub(crate) fn is_valid(text: &str) -> bool {
-    let end = text.find(';').unwrap_or(text.len());
-    let Some((kind, subtype)) = trim(&text[..end]).split_once('/') else { return false };
+    let end = position(text, b';').unwrap_or(text.len());
+    let Some((kind, subtype)) = halves(trim(&text[..end])) else { return false };
     is_token(kind) && is_token(subtype) && parameters(&text[end..]).all(|p| p.is_some())
 }
 
@@ -12,7 +14,7 @@ pub(crate) fn is_json(text: &str) -> bool {
     // JSON event format 1.0.2, 3.1.1:
     //# a `datacontenttype` declares JSON-formatted content if its media type, when stripped of
     //# parameters, has the form `*/json` or `*/*+json`.
-    let Some((_, subtype)) = essence(text).split_once('/') else { return false };
+    let Some((_, subtype)) = halves(essence(text)) else { return false };
     let tail = |suffix: &str| {
         subtype
             .len()
@@ -25,12 +27,12 @@ pub(crate) fn is_json(text: &str) -> bool {
 
 /// Whether the type is `text/*`.
 pub(crate) fn is_text(text: &str) -> bool {
-    essence(text).split_once('/').is_some_and(|(kind, _)| kind.eq_ignore_ascii_case("text"))
+    halves(essence(text)).is_some_and(|(kind, _)| kind.eq_ignore_ascii_case("text"))
 }
 
 /// Whether the type says that its text is in another encoding than UTF-8.
 pub(crate) fn has_foreign_charset(text: &str) -> bool {
-    let start = text.find(';').unwrap_or(text.len());
+    let start = position(text, b';').unwrap_or(text.len());
     parameters(&text[start..]).flatten().any(|(name, value)| {
         let value = value.trim_matches('"');
         name.eq_ignore_ascii_case("charset")
@@ -40,7 +42,12 @@ pub(crate) fn has_foreign_charset(text: &str) -> bool {
 
 /// The type without its parameters.
 pub(crate) fn essence(text: &str) -> &str {
-    trim(text.split(';').next().unwrap_or_default())
+    trim(&text[..position(text, b';').unwrap_or(text.len())])
+}
+
+/// Type and subtype.
+fn halves(essence: &str) -> Option<(&str, &str)> {
+    position(essence, b'/').map(|at| (&essence[..at], &essence[at + 1..]))
 }
 
 /// The parameters of `*(";" attribute "=" value)`; `None` once where the grammar ends.

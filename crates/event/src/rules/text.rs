@@ -1,9 +1,23 @@
 //! The `String` type: which characters attribute values may hold.
 
+use super::word::{HIGHS, below, equal};
+
 /// Whether every character of `text` is allowed in an attribute value.
 pub(crate) fn is_allowed(text: &str) -> bool {
-    // Nearly every value is printable ASCII, which one pass without branches tells.
-    text.bytes().fold(true, |ok, b| ok & (0x20..0x7f).contains(&b)) || text.chars().all(is_allowed_char)
+    // Nearly every value is printable ASCII, which is told without looking at characters.
+    is_printable_ascii(text.as_bytes()) || text.chars().all(is_allowed_char)
+}
+
+fn is_printable_ascii(bytes: &[u8]) -> bool {
+    let strange = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        (below(word, 0x20) | equal(word, 0x7f) | word & HIGHS) != 0
+    };
+    match bytes.last_chunk::<8>() {
+        // The last eight may overlap those before, which spares a loop over the remainder.
+        Some(last) => !strange(last) && !bytes.as_chunks::<8>().0.iter().any(strange),
+        None => bytes.iter().all(|b| (0x20..0x7f).contains(b)),
+    }
 }
 
 fn is_allowed_char(c: char) -> bool {
@@ -39,6 +53,10 @@ mod tests {
         for code in bad {
             let c = char::from_u32(code).expect("none of these is a surrogate");
             assert!(!is_allowed(&format!("a{c}é")), "U+{code:04X}");
+            for before in 0..20 {
+                let padded = format!("{}{c}{}", "a".repeat(before), "b".repeat(19 - before));
+                assert!(!is_allowed(&padded), "U+{code:04X} after {before}");
+            }
             assert!(!is_allowed(&c.to_string()), "U+{code:04X}");
         }
     }

@@ -2,9 +2,11 @@
 
 use std::net::Ipv6Addr;
 
+use super::position;
+
 /// Whether `text` is a `URI-reference` (RFC 3986, section 4.1).
 pub(crate) fn is_reference(text: &str) -> bool {
-    let (rest, fragment) = split(text, '#');
+    let (rest, fragment) = split(text, b'#');
     fragment.is_none_or(is_query) && is_hierarchy(rest, false)
 }
 
@@ -15,13 +17,13 @@ pub(crate) fn is_absolute(text: &str) -> bool {
 
 /// `[ scheme ":" ] ( "//" authority path-abempty / path ) [ "?" query ]`
 fn is_hierarchy(text: &str, absolute: bool) -> bool {
-    let (text, query) = split(text, '?');
+    let (text, query) = split(text, b'?');
     if !query.is_none_or(is_query) {
         return false;
     }
     // A colon before the first slash ends a scheme: a relative path's first segment must not hold one (section 4.2).
-    let first_segment = &text[..text.find('/').unwrap_or(text.len())];
-    let rest = match first_segment.find(':') {
+    let first_segment = &text[..position(text, b'/').unwrap_or(text.len())];
+    let rest = match position(first_segment, b':') {
         Some(at) if is_scheme(&text[..at]) => &text[at + 1..],
         Some(_) => return false,
         None if absolute => return false,
@@ -29,15 +31,15 @@ fn is_hierarchy(text: &str, absolute: bool) -> bool {
     };
     match rest.strip_prefix("//") {
         Some(rest) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let (authority, path) = rest.split_at(position(rest, b'/').unwrap_or(rest.len()));
             is_authority(authority) && is_path(path)
         }
         None => is_path(rest),
     }
 }
 
-fn split(text: &str, at: char) -> (&str, Option<&str>) {
-    text.split_once(at).map_or((text, None), |(head, tail)| (head, Some(tail)))
+fn split(text: &str, at: u8) -> (&str, Option<&str>) {
+    position(text, at).map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])))
 }
 
 /// scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )

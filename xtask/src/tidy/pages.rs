@@ -45,7 +45,8 @@ pub(super) fn check(sources: &[Source]) -> Vec<Violation> {
     found
 }
 
-/// Codes are what the arms of a function give whose name says `code`, or of a `Code`'s `as_str`.
+/// Codes are what the arms of a function give whose name says `code`, or of a `Code`'s `as_str`; and the entries of a
+/// table, `code(507, "log_full", …)`.
 fn codes_of(source: &Source) -> Vec<(String, usize)> {
     let blanked = code::only(&source.text);
     let has_code_enum = !code::lines_with(&blanked, "enum Code").is_empty();
@@ -64,8 +65,17 @@ fn codes_of(source: &Source) -> Vec<(String, usize)> {
         {
             found.push((word.to_owned(), number));
         }
+        if let Some(word) = table_entry(line).filter(|_| shape.trim_start().starts_with("code(")) {
+            found.push((word.to_owned(), number));
+        }
     }
     found
+}
+
+fn table_entry(line: &str) -> Option<&str> {
+    let (status, rest) = line.trim_start().strip_prefix("code(")?.split_once(',')?;
+    status.parse::<u16>().ok()?;
+    rest.split('"').nth(1).filter(|word| is_code(word))
 }
 
 fn function_name(line: &str) -> Option<&str> {
@@ -115,6 +125,12 @@ mod tests {
     fn a_page_without_a_code_or_a_title_is_found() {
         assert_eq!(reasons(Some(("docs/errors/log_full.md", "# The log is full\n"))).len(), 1);
         assert_eq!(reasons(Some(("docs/errors/gone.md", "# gone\n"))).len(), 2);
+    }
+
+    #[test]
+    fn codes_of_a_table_are_found() {
+        let table = "const CODES: &[Code] = &[\n    code(507, \"log_full\", \"The log is full\"),\n    // code(1, \"x\")\n];\n";
+        assert_eq!(codes_of(&Source::new("crates/api/src/codes.rs", table)), [("log_full".to_owned(), 2)]);
     }
 
     #[test]

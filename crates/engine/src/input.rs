@@ -19,7 +19,7 @@ pub struct Attempt(pub u64);
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input<'a> {
-    /// A source handed a record out.
+    /// A source, opened before, handed a record out. Its slot lies below the largest credit granted (or the buffer).
     Arrived {
         token: Token,
         /// Digest of its key, where it has one and order matters.
@@ -29,16 +29,28 @@ pub enum Input<'a> {
         first_ms: u64,
     },
     /// The source took the lease back. An open attempt of it is to be abandoned; it will come again.
-    Revoked { token: Token },
+    Revoked {
+        token: Token,
+    },
     /// An attempt ended: one outcome a delivery, in the order of [`Action::Attempt`].
-    Answered { attempt: Attempt, outcomes: &'a [Outcome], latency: Duration },
+    Answered {
+        attempt: Attempt,
+        outcomes: &'a [Outcome],
+        latency: Duration,
+    },
     /// An attempt that [`Action::Abandon`] named is gone: its connection is closed.
-    Abandoned { attempt: Attempt },
+    Abandoned {
+        attempt: Attempt,
+    },
     /// The dead letter of this delivery is durable, or could not be written.
-    DeadLettered { token: Token, written: bool },
+    DeadLettered {
+        token: Token,
+        written: bool,
+    },
     /// The timer of [`Action::Wake`] rang (it may ring early or twice).
     Woke,
-    /// The state of the app behind the webhook. Nothing is sent while it is not `Up`.
+    /// The state of the app behind the webhook. Nothing is sent while it is not `Up`; until the first word it counts as
+    /// `Up`, so that a subscription without an app needs none.
     App(App),
     /// An operator's word, for this process's subscription.
     Pause,
@@ -93,20 +105,46 @@ pub enum Reason {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// POST these deliveries as one attempt. `probe`: the breaker is open and this asks whether it may close.
-    Attempt { attempt: Attempt, first: u32, count: u32, probe: bool },
+    Attempt {
+        attempt: Attempt,
+        first: u32,
+        count: u32,
+        probe: bool,
+    },
     /// Close this attempt's connection and answer with `Input::Abandoned`; its outcome no longer matters.
-    Abandon { attempt: Attempt },
+    Abandon {
+        attempt: Attempt,
+    },
     /// Settle as done, or release (the tail of a key is released by the engine, last first).
-    Done { token: Token },
-    Release { token: Token },
+    Done {
+        token: Token,
+    },
+    Release {
+        token: Token,
+    },
     /// Remember spent attempts with the broker.
-    Note { token: Token, attempts: u32, first_ms: u64 },
+    Note {
+        token: Token,
+        attempts: u32,
+        first_ms: u64,
+    },
     /// Write the dead letter, durably; answer with `Input::DeadLettered`.
-    DeadLetter { token: Token, reason: Reason, attempts: u32, first_ms: u64 },
-    /// Grant this many events to the source.
-    Credit { source: SourceId, events: u32 },
-    /// Arm the one timer for this moment (monotonic), replacing what was armed.
-    Wake { at: Duration },
+    DeadLetter {
+        token: Token,
+        reason: Reason,
+        attempts: u32,
+        first_ms: u64,
+    },
+    /// Replaces the source's credit, as the contract's `set_credit` does: so many events may be outstanding (handed out
+    /// and neither settled nor revoked). Lowering it takes nothing back.
+    Credit {
+        source: SourceId,
+        events: u32,
+    },
+    /// Arm the one timer for this moment (monotonic), replacing what was armed. It rings once, as `Input::Woke`.
+    Wake {
+        at: Duration,
+    },
     /// For the operator's eyes: metrics and logs.
     Transition(Transition),
     /// All that `Drain` asked for is done.
@@ -116,17 +154,26 @@ pub enum Action {
 /// A change of state worth telling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Transition {
-    BreakerOpened { open: Duration },
+    BreakerOpened {
+        open: Duration,
+    },
     BreakerClosed,
     /// A `Retry-After` holds the subscription.
-    Held { until: Duration },
+    Held {
+        until: Duration,
+    },
     PausedByAnswer,
     PausedByDeadLetters,
     PausedByOperator,
     Resumed,
-    Window { attempts: u32 },
+    Window {
+        attempts: u32,
+    },
     /// The buffer is full and this lane is the longest: reading stops. `None`: it goes on again.
-    Stuck { longest: Option<Token>, events: u32 },
+    Stuck {
+        longest: Option<Token>,
+        events: u32,
+    },
 }
 
 /// The caller's buffers for one step, cleared by the caller.

@@ -5,10 +5,32 @@
 //! strings and no keys (a key is its 128-bit digest), allocates nothing per event in the steady state, and iterates
 //! over no hash map, so that the same seed and the same inputs give the same actions byte for byte.
 
+mod answer;
+mod arrive;
+mod attempts;
+mod breaker;
+mod budget;
+mod credit;
+mod deliveries;
+mod dispatch;
+mod engine;
+mod gate;
 mod input;
+mod lanes;
+mod letter;
+mod list;
 mod policy;
+mod status;
+#[cfg(test)]
+mod steady;
+mod table;
+mod timers;
+mod wake;
+mod window;
 
+pub use engine::Engine;
 pub use input::{
     Action, Actions, App, Attempt, Input, Now, Outcome, Reason, Scope, SourceId, Token, Transition,
 };
 pub use policy::{AfterDeadLetter, Breaker, DeadLetter, Mode, Ordering, Policy, Retry, Window};
+pub use status::{BreakerState, PausedBy, Status, Stuck};

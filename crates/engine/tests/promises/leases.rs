@@ -1,0 +1,118 @@
+use engine::{Action, Input, Outcome, SourceId, Token};
+
+use crate::harness::{EVENT, Harness, SOURCE, arrived, policy, secs};
+
+#[test]
+fn a_revoked_delivery_that_waits_vanishes_from_its_lane() {
+    let mut h = Harness::new(policy());
+    let tokens = h.arrive(0, &[1, 1]);
+    h.step(&[Input::Revoked { token: tokens[1] }]);
+    h.answer(tokens[0], Outcome::Done);
+    assert!(h.open.is_empty());
+    assert_eq!(h.engine.status().held, 0);
+}
+
+#[test]
+fn a_revoked_delivery_in_flight_is_abandoned_and_its_lane_waits_for_the_connection_to_close() {
+    let mut h = Harness::new(policy());
+    let old = h.arrive(0, &[1])[0];
+    let attempt = h.open[0].attempt;
+    h.step(&[Input::Revoked { token: old }]);
+    assert!(h.said(&Action::Abandon { attempt }));
+    let new = h.arrive(1, &[1])[0];
+    assert_eq!(h.in_flight(), [old], "the same record must not be in flight twice");
+    h.abandoned(attempt);
+    assert_eq!(h.in_flight(), [new]);
+    assert!(!h.said(&Action::Done { token: old }));
+}
+
+#[test]
+fn the_outcome_of_a_revoked_delivery_is_ignored() {
+    let mut h = Harness::new(policy());
+    let old = h.arrive(0, &[1])[0];
+    h.step(&[Input::Revoked { token: old }]);
+    let new = h.arrive(0, &[1])[0];
+    h.answer(old, Outcome::Done);
+    assert!(!h.said(&Action::Done { token: old }) && !h.said(&Action::Done { token: new }));
+    assert_eq!(h.in_flight(), [new], "it is delivered under its new lease");
+}
+
+#[test]
+fn where_an_earlier_delivery_is_revoked_later_ones_of_its_key_go_back_last_first() {
+    let mut h = Harness::new(policy());
+    let tokens = h.arrive(0, &[1, 1, 1]);
+    let attempt = h.open[0].attempt;
+    h.step(&[Input::Revoked { token: tokens[0] }]);
+    h.abandoned(attempt);
+    assert_eq!(h.said[..2], [Action::Release { token: tokens[2] }, Action::Release { token: tokens[1] }]);
+    let again = h.arrive(0, &[1, 1, 1]);
+    assert_eq!(h.in_flight(), [again[0]]);
+}
+
+#[test]
+fn a_driver_that_revokes_a_keys_whole_tail_is_told_nothing() {
+    let mut h = Harness::new(policy());
+    let tokens = h.arrive(0, &[1, 1, 1]);
+    let attempt = h.open[0].attempt;
+    let revoked: Vec<Input<'_>> = tokens.iter().map(|token| Input::Revoked { token: *token }).collect();
+    h.step(&revoked);
+    let again = h.arrive(0, &[1, 1, 1]);
+    h.abandoned(attempt);
+    assert_eq!(h.count(|action| matches!(action, Action::Release { .. })), 0);
+    assert_eq!(h.in_flight(), [again[0]]);
+}
+
+#[test]
+fn a_slot_that_is_handed_out_again_ends_its_older_lease() {
+    let mut h = Harness::new(policy());
+    let old = h.arrive(0, &[1])[0];
+    let new = h.arrive(0, &[2])[0];
+    h.answer(old, Outcome::Done);
+    assert!(!h.said(&Action::Done { token: old }));
+    h.answer(new, Outcome::Done);
+    assert!(h.said(&Action::Done { token: new }));
+}
+
+#[test]
+fn a_source_that_closes_takes_its_deliveries_along_and_no_others() {
+    let mut h = Harness::new(policy());
+    let redrive = SourceId(1);
+    h.step(&[Input::SourceOpened(redrive)]);
+    let tokens = h.arrive(0, &[1, 2]);
+    let letters: Vec<Token> = (0..2).map(|slot| Token { source: redrive, slot, generation: 1 }).collect();
+    h.step(&[arrived(letters[0], 3), arrived(letters[1], 1)]);
+    let attempt = h.open[2].attempt;
+    h.step(&[Input::SourceClosed(redrive)]);
+    assert!(h.said(&Action::Abandon { attempt }));
+    h.answer(letters[0], Outcome::Done);
+    h.answer(tokens[0], Outcome::Done);
+    h.answer(tokens[1], Outcome::Done);
+    assert_eq!(h.count(|action| matches!(action, Action::Done { .. })), 2);
+    assert_eq!((h.engine.status().held, h.engine.status().lanes, h.open.len()), (0, 0, 0));
+    h.step(&[Input::SourceOpened(redrive), arrived(letters[0], 3)]);
+    assert_eq!(h.in_flight(), [letters[0]], "its number may be used again");
+}
+
+#[test]
+fn a_lost_connection_that_nobody_asked_for_spends_nothing() {
+    let mut h = Harness::new(policy());
+    let token = h.arrive(0, &[1])[0];
+    let attempt = h.open[0].attempt;
+    h.abandoned(attempt);
+    assert_eq!(h.next_attempt(secs(1)).tokens, [token]);
+    assert_eq!(h.noted(token), None);
+}
+
+#[test]
+fn a_retry_of_a_revoked_delivery_never_comes_up() {
+    let mut h = Harness::new(policy());
+    let token = h.arrive(0, &[1])[0];
+    h.answer(token, EVENT);
+    h.step(&[Input::Revoked { token }]);
+    assert_eq!(h.engine.status().retrying, 0);
+    h.pass(secs(600));
+    assert!(h.open.is_empty());
+    let again = Token { source: SOURCE, slot: 0, generation: token.generation + 9 };
+    h.step(&[Input::Arrived { token: again, key: Some(1), attempts: 1, first_ms: 5 }]);
+    assert_eq!(h.in_flight(), [again]);
+}

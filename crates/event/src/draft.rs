@@ -6,15 +6,15 @@ use crate::model::{Core, Kind};
 use crate::rules::{media_type, name, text, timestamp, uri};
 use crate::{Data, Event, Malformed, SPEC_VERSION};
 
-/// Most extension attributes of one event. The specification sets no limit; this one bounds what a stranger can make us
-/// keep, and exceeds what the brokers and HTTP servers take.
+/// Most extension attributes of one event. The specification sets no limit; this one bounds what a stranger can make
+/// us keep, and exceeds what the brokers and HTTP servers take.
 pub const EXTENSIONS_MAX: usize = 256;
 
 /// Most bytes that the attributes of one event may have together.
 pub const ATTRIBUTES_BYTES_MAX: usize = 256 * 1024;
 
 pub(crate) const STRING: &str = "must be a string (CloudEvents 1.0.2, Type System)";
-const TWICE: &str = "must appear only once (CloudEvents 1.0.2, Context Attributes)";
+const TWICE: &str = "must appear only once";
 
 /// Attributes on their way into an [`Event`], borrowed from the message where they need no unescaping.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,8 @@ impl<'a> Draft<'a> {
             None => None,
         };
         let Some(slot) = slot else { return self.add_extension(attribute, value) };
-        // CloudEvents 1.0.2, Context Attributes:
+        // CloudEvents 1.0.2, Context Attributes, gives an event one value an attribute; the drafts after it say
+        // outright:
         //# Each context attribute MUST only appear at most once in a CloudEvent.
         if !matches!(slot, Member::Absent) {
             return Err(Malformed::new(&attribute, TWICE));

@@ -37,7 +37,8 @@ pub enum Mode {
 }
 
 /// Whether values outside of printable ASCII are percent-encoded in headers, as the binding has it, or sent raw for
-/// receivers that do not decode (spec#1397).
+/// receivers that do not decode (spec#1397). Raw values that begin or end with spaces, or look quoted or encoded, are
+/// read differently by receivers that keep the binding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
     #[default]
@@ -49,8 +50,9 @@ pub enum Encoding {
 pub fn mode(headers: &HeaderMap) -> Mode {
     let content_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
     let essence = content_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
-    // HTTP binding 1.0.2, 3: the mode follows from the prefix of the content type. `application/cloudevents-batch` begins
-    // with `application/cloudevents`, so no format is taken for another than it names. Media types have no case (RFC 2045).
+    // HTTP binding 1.0.2, 3: the mode follows from the prefix of the content type. `application/cloudevents-batch`
+    // begins with `application/cloudevents`, so no format is taken for another than it names. Media types have no
+    // case (RFC 2045).
     if essence.eq_ignore_ascii_case(BATCHED.as_bytes()) {
         return Mode::Batched;
     }
@@ -67,8 +69,8 @@ pub fn mode(headers: &HeaderMap) -> Mode {
     if essence.eq_ignore_ascii_case(LINES.as_bytes()) { Mode::Lines } else { Mode::Plain }
 }
 
-/// Reads the event that a message carries in binary or structured mode; `None` where it carries none, as a webhook's plain
-/// answer.
+/// Reads the event that a message carries in binary or structured mode; `None` where it carries none, as a webhook's
+/// plain answer.
 pub fn from_message(headers: &HeaderMap, body: Bytes) -> Result<Option<Event>, Malformed> {
     match mode(headers) {
         Mode::Binary => from_binary(headers, body).map(Some),
@@ -83,8 +85,8 @@ pub fn from_message(headers: &HeaderMap, body: Bytes) -> Result<Option<Event>, M
     }
 }
 
-/// Wraps a body that is no CloudEvent: the bytes as they are become the data, `content-type` becomes `datacontenttype`, and
-/// the rest is what the caller has put into `builder`.
+/// Wraps a body that is no CloudEvent: the bytes as they are become the data, `content-type` becomes
+/// `datacontenttype`, and the rest is what the caller has put into `builder`.
 pub fn from_plain(builder: Builder, headers: &HeaderMap, body: Bytes) -> Result<Event, Malformed> {
     let builder = match binary::content_type(headers)? {
         Some(content_type) => builder.data_content_type(content_type),

@@ -3,6 +3,26 @@
 //! Pure: no I/O, no clock, no randomness. An [`Event`] is cheap to clone; its data is a [`Bytes`] slice of what came
 //! in, and is never taken apart.
 //!
+//! ```
+//! use postrider_event::http::{self as binding, Encoding};
+//! use postrider_event::{Event, json};
+//!
+//! let event = json::from_bytes(
+//!     r#"{"specversion":"1.0","id":"1","source":"/orders","type":"order.created","data":{"total":5}}"#.into(),
+//! )?;
+//! assert_eq!(event.kind(), "order.created");
+//!
+//! let mut headers = http::HeaderMap::new();
+//! let body = binding::to_binary(&event, Encoding::Percent, &mut headers);
+//! assert_eq!(headers["ce-type"], "order.created");
+//! assert_eq!(headers["content-type"], "application/json");
+//! assert_eq!(body, r#"{"total":5}"#);
+//!
+//! let refused = Event::builder().id("1").source("not a URI").kind("t").build().unwrap_err();
+//! assert_eq!(refused.attribute.as_deref(), Some("source"));
+//! # Ok::<(), postrider_event::Malformed>(())
+//! ```
+//!
 //! Where the code keeps a MUST of the specification, the sentence stands beside it, marked `//#`.
 
 mod builder;
@@ -53,7 +73,8 @@ impl Data {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {rule}", .attribute.as_deref().unwrap_or("event"))]
 pub struct Malformed {
-    /// The attribute (or JSON member) at fault. Cut where a stranger's name is overlong.
+    /// The attribute (or JSON member) at fault. A stranger's name is cut where it is overlong, and holds no control
+    /// characters.
     pub attribute: Option<String>,
     /// The rule that it breaks, as a sentence that a publisher can act on.
     pub rule: Cow<'static, str>,
@@ -63,9 +84,10 @@ impl Malformed {
     pub(crate) fn new(attribute: &str, rule: impl Into<Cow<'static, str>>) -> Self {
         // Names come from strangers and go into answers and logs.
         let end = attribute.floor_char_boundary(NAME_BYTES_MAX);
-        let attribute =
-            if end < attribute.len() { format!("{}…", &attribute[..end]) } else { attribute.to_owned() };
-        Self { attribute: Some(attribute), rule: rule.into() }
+        let shown =
+            attribute[..end].chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+        let cut = (end < attribute.len()).then_some('…');
+        Self { attribute: Some(shown.chain(cut).collect()), rule: rule.into() }
     }
 
     pub(crate) fn event(rule: impl Into<Cow<'static, str>>) -> Self {

@@ -9,12 +9,13 @@ use crate::{Builder, Data, SPEC_VERSION};
 /// A valid CloudEvent 1.0. Constructed only by validation: [`Builder::build`], [`json`](crate::json),
 /// [`http`](crate::http), or [`Event::decode`] of what once was validated.
 ///
-/// Its attributes stand in one shared text, its data is a [`Bytes`](bytes::Bytes): a clone copies neither. Data is a slice of
-/// the message that the event came in, which stays in memory as long as any event of it does.
+/// Its attributes stand in one shared text, its data is a [`Bytes`](bytes::Bytes): a clone copies neither. Data is a
+/// slice of the message that the event came in, which stays in memory as long as any event of it does.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The core attributes' values in [`Core`]'s order, each ended by U+0000 and empty where absent; then each extension,
-    /// in the order of names: name, [`Kind`]'s mark, value, U+0000. No attribute can hold such characters, so they part.
+    /// The core attributes' values in [`Core`]'s order, each ended by U+0000 and empty where absent; then each
+    /// extension, in the order of names: name, [`Kind`]'s mark, value, U+0000. No attribute can hold such characters,
+    /// so they part.
     pub(crate) head: Arc<str>,
     /// Where each core value ends.
     pub(crate) ends: [u32; Core::ALL.len()],
@@ -143,11 +144,12 @@ impl Event {
         self.core(Core::DataContentType)
     }
 
-    /// The type of the data as a body of its own has it: `datacontenttype`, or `application/json` for a JSON value that came
-    /// without one.
+    /// The type of the data as a body of its own has it: `datacontenttype`, or `application/json` for a JSON value
+    /// that came without one.
     pub fn content_type(&self) -> Option<&str> {
-        // JSON event format 1.0.2, 3.1.2: where a JSON event without `datacontenttype` is re-serialized elsewhere, that SHOULD
-        // be "set explicitly to the implied `application/json` content type to preserve the semantics of the event".
+        // JSON event format 1.0.2, 3.1.2: where a JSON event without `datacontenttype` is re-serialized elsewhere,
+        // that SHOULD be "set explicitly to the implied `application/json` content type to preserve the semantics of
+        // the event".
         self.data_content_type()
             .or_else(|| matches!(self.data, Some(Data::Json(_))).then_some("application/json"))
     }
@@ -180,8 +182,9 @@ impl Event {
         self.data.as_ref()
     }
 
-    /// How large the event is, in bytes: its attributes, as canonical strings with one or two bytes each between them, and
-    /// its data. What limits are compared with: it is the same whichever mode the event came in or goes out.
+    /// How large the event is, in bytes: its attributes, as canonical strings with one or two bytes each between
+    /// them, and its data. What limits are compared with: it is the same whichever mode the event came in or goes
+    /// out.
     pub fn size(&self) -> usize {
         self.head.len() + self.data.as_ref().map_or(0, |data| data.bytes().len())
     }

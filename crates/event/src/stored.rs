@@ -39,8 +39,9 @@ impl Event {
         PREFIX_BYTES + self.size()
     }
 
-    /// Reads the stored form; data becomes a slice of `bytes`. Damaged bytes are an error, never a panic: the shape and the
-    /// characters of the attributes are checked, as everything that is built on them relies on these; their grammars are not.
+    /// Reads the stored form; data becomes a slice of `bytes`. Damaged bytes are an error, never a panic: the shape
+    /// and the characters of the attributes are checked, as everything that is built on them relies on these; their
+    /// grammars are not.
     pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let damaged = || Malformed::event("is not in the stored form: its bytes are damaged");
         let (prefix, rest) = bytes.split_first_chunk::<PREFIX_BYTES>().ok_or_else(damaged)?;

@@ -1,7 +1,9 @@
 //! The model: what the builder takes and refuses, and the stored form.
 
 use bytes::Bytes;
-use postrider_event::{Builder, Data, EXTENSIONS_MAX, Event, Malformed, Value};
+use http::HeaderMap;
+use postrider_event::http::{self as binding, Encoding};
+use postrider_event::{Builder, Data, EXTENSIONS_MAX, Event, Malformed, Value, json};
 
 fn minimal() -> Builder {
     Event::builder().id("1").source("/s").kind("t")
@@ -120,6 +122,28 @@ fn a_damaged_stored_form_is_an_error() {
         damaged[at] = byte;
         assert!(Event::decode(damaged.into()).is_err(), "byte {at} set to {byte}");
     }
+}
+
+#[test]
+fn attributes_of_64_kib_pass_through_every_form() {
+    // CloudEvents 1.0.2, Size Limits: intermediaries MUST forward events of 64 KiB, on the wire and so headers included.
+    let event = minimal().subject("é".repeat(32 * 1024)).data_content_type("text/plain");
+    let event = event.data(Data::Binary(Bytes::from_static(b"x"))).build().expect("valid");
+    let mut headers = HeaderMap::new();
+    let body = binding::to_binary(&event, Encoding::Percent, &mut headers);
+    assert_eq!(binding::from_binary(&headers, body), Ok(event.clone()));
+    assert_eq!(json::from_bytes(binding::to_structured(&event)), Ok(event.clone()));
+    let mut stored = Vec::new();
+    event.encode(&mut stored);
+    assert_eq!(Event::decode(stored.into()), Ok(event));
+}
+
+#[test]
+fn a_refusal_shows_a_strangers_name_short_and_without_control_characters() {
+    let refused = minimal().extension("a\nb\u{1b}[1m", Value::Boolean(true)).build().expect_err("no name");
+    assert_eq!(refused.attribute.as_deref(), Some("a\u{fffd}b\u{fffd}[1m"));
+    let refused = minimal().extension(&"é".repeat(1000), Value::Boolean(true)).build().expect_err("no name");
+    assert_eq!(refused.attribute, Some(format!("{}…", "é".repeat(64))));
 }
 
 #[test]

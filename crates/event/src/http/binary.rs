@@ -21,8 +21,8 @@ pub fn from_binary(headers: &HeaderMap, body: Bytes) -> Result<Event, Malformed>
         // HTTP binding 1.0.2, 3.1.3:
         //# All other CloudEvents attributes, including extensions, MUST be
         //# individually mapped to and from distinct HTTP message header.
-        // Header names have no case; `HeaderName` holds them in lower case. A header that comes twice is not distinct, and
-        // the draft refuses it.
+        // Header names have no case; `HeaderName` holds them in lower case. A header that comes twice is not
+        // distinct, and the draft refuses it.
         let Some(attribute) = name.as_str().strip_prefix(PREFIX) else { continue };
         // HTTP binding 1.0.2, 3.1.1:
         //# Note that a `ce-datacontenttype` HTTP header MUST NOT also be
@@ -59,8 +59,8 @@ pub(super) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Malforme
     Ok(Some(text.trim_matches([' ', '\t'])))
 }
 
-/// Adds the event's headers and returns the body, for binary mode. `content-type` is replaced, or removed where the event has
-/// none.
+/// Adds the event's headers and returns the body, for binary mode. `content-type` is replaced, or removed where the
+/// event has none.
 pub fn to_binary(event: &Event, encoding: Encoding, into: &mut HeaderMap<HeaderValue>) -> Bytes {
     match event.content_type() {
         Some(content_type) => into.insert(CONTENT_TYPE, header_value(content_type)),
@@ -91,8 +91,8 @@ pub fn to_binary(event: &Event, encoding: Encoding, into: &mut HeaderMap<HeaderV
     event.data().map_or_else(Bytes::new, |data| data.bytes().clone())
 }
 
-/// Whether binary mode can carry the event over a webhook. One without data or without a content type cannot be sent so,
-/// and goes structured.
+/// Whether binary mode can carry the event over a webhook. One without data or without a content type cannot be sent
+/// so, and goes structured.
 pub fn fits_binary(event: &Event) -> bool {
     // HTTP WebHook 1.0.2, 2.1:
     //# The `Content-Type` header MUST be carried and the request MUST

@@ -49,8 +49,8 @@ pub(super) fn decode(header: &[u8]) -> Result<Cow<'_, str>, &'static str> {
 const NOT_UTF_8: &str = "must be UTF-8 once percent-decoded (HTTP binding 1.0.2, section 3.1.3.2)";
 const NOT_PERCENT: &str = "must have two hexadecimal digits after each %; send a % itself as %25 (HTTP binding 1.0.2, section 3.1.3.2)";
 
-/// The content of a value that is one quoted string (RFC 7230, section 3.2.6). What only begins or ends with a quote, or has
-/// quotes within, is none: senders that encode nothing mean these quotes.
+/// The content of a value that is one quoted string (RFC 7230, section 3.2.6). What only begins or ends with a quote,
+/// or has quotes within, is none: senders that encode nothing mean these quotes.
 fn unquote(header: &[u8]) -> Option<Vec<u8>> {
     let inner = header.strip_prefix(b"\"")?;
     let mut content = Vec::with_capacity(inner.len());

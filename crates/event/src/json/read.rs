@@ -29,9 +29,8 @@ pub fn batch_from_bytes(body: Bytes) -> Result<Vec<Event>, (Option<usize>, Malfo
     let mut events = Vec::new();
     if !scanner.eat(b']') {
         loop {
-            // CloudEvents 1.0.2, Message:
-            //# all CloudEvents within the same batch MUST have the same value for the
-            //# `specversion` attribute.
+            // HTTP binding 1.0.2, 3.3.2:
+            //# All batched CloudEvents MUST have the same `specversion` attribute.
             // Every event has to say "1.0", so none can differ.
             let event = read_event(&mut scanner, &body);
             events.push(event.map_err(|malformed| (Some(events.len()), malformed))?);
@@ -126,8 +125,8 @@ fn read_attribute<'a>(scanner: &mut Scanner<'a>, name: &str) -> Result<Raw<'a>, 
         Some(b'-' | b'0'..=b'9') => {
             // CloudEvents 1.0.2, Type System, Integer:
             //# they MUST only use `Integer` values in this range
-            // A fraction or an exponent is no integer: "only the integer component optionally prefixed with a minus sign is
-            // permitted" (JSON event format 1.0.2, 2.2).
+            // A fraction or an exponent is no integer: "only the integer component optionally prefixed with a minus
+            // sign is permitted" (JSON event format 1.0.2, 2.2).
             let number = json(scanner.value(), scanner)?;
             number.parse().map(Raw::Integer).map_err(|_| Malformed::new(name, INTEGER))
         }
@@ -193,7 +192,8 @@ fn from_data(value: &str, content_type: Option<&str>, body: &Bytes) -> Result<Op
         //# if the `data` member is a string, a JSON deserializer MUST
         //# interpret it directly as a JSON String value; it MUST NOT further
         //# deserialize the string as a JSON document.
-        // And `null` is a payload (3.1.1): "an explicit `null` payload as distinct from the absence of the `data` member".
+        // And `null` is a payload (3.1.1): "an explicit `null` payload as distinct from the absence of the `data`
+        // member".
         _ => return Ok(Some(Data::Json(body.slice_ref(value.as_bytes())))),
     };
     if value == "null" {
@@ -203,10 +203,7 @@ fn from_data(value: &str, content_type: Option<&str>, body: &Bytes) -> Result<Op
     let Some(quoted) = string_of(value) else {
         return Err(Malformed::new(
             "data",
-            format!(
-                "must be a JSON string, as `datacontenttype` is {}, which is not JSON (JSON event format 1.0.2, section 3.1.2)",
-                media_type::essence(content_type)
-            ),
+            "must be a JSON string, as `datacontenttype` is no JSON type (JSON event format 1.0.2, section 3.1.2)",
         ));
     };
     let text = quoted.unescape().ok_or_else(|| Malformed::new("data", LONE_SURROGATE))?;

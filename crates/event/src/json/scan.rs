@@ -1,12 +1,13 @@
-//! A scanner of JSON texts (RFC 8259): it checks the grammar and finds where values begin and end, and builds nothing.
+//! A scanner of JSON texts (RFC 8259): it checks the grammar and finds where values begin and end, and builds
+//! nothing.
 
 use crate::rules::word::{below, equal};
 
 /// Deepest nesting of arrays and objects that is taken.
 pub const DEPTH_MAX: usize = 512;
 
-/// The text stops being JSON: [`Scanner::broken`] tells where. It is empty, so that the results of the many small steps stay
-/// in registers.
+/// The text stops being JSON: [`Scanner::broken`] tells where. It is empty, so that the results of the many small
+/// steps stay in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stop;
 
@@ -157,8 +158,8 @@ impl<'a> Scanner<'a> {
         self.expect(b':', AFTER_NAME)
     }
 
-    /// Consumes a scalar, an empty array or object, or the opening of one that is not empty, of which `open` takes note.
-    /// Returns whether a value has ended.
+    /// Consumes a scalar, an empty array or object, or the opening of one that is not empty, of which `open` takes
+    /// note. Returns whether a value has ended.
     #[inline]
     fn begin_value(&mut self, open: &mut Nesting) -> Result<bool, Stop> {
         match self.peek() {
@@ -257,8 +258,8 @@ impl Nesting {
     }
 }
 
-/// How many bytes stand before the first quote, backslash or control character. Eight at a time: strings are most of what
-/// there is to scan.
+/// How many bytes stand before the first quote, backslash or control character. Eight at a time: strings are most of
+/// what there is to scan.
 #[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();

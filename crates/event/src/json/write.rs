@@ -8,8 +8,8 @@ use crate::{Data, Event, Value};
 
 /// Appends the event as one JSON object.
 ///
-/// Data that came as JSON goes out as it came. Other data goes as `data` where its content type declares JSON and it is
-/// JSON, or declares UTF-8 text and it is that; else as `data_base64`.
+/// Data that came as JSON goes out as it came. Other data goes as `data` where its content type declares JSON and it
+/// is JSON, or declares UTF-8 text and it is that; else as `data_base64`.
 pub fn write(event: &Event, into: &mut Vec<u8>) {
     into.reserve(event.size() + 128);
     into.extend_from_slice(br#"{"specversion":"1.0""#);
@@ -39,7 +39,8 @@ pub fn write(event: &Event, into: &mut Vec<u8>) {
     into.push(b'}');
 }
 
-/// Appends the event as one line of NDJSON: as [`write()`] does, with the line breaks taken out that its data may hold.
+/// Appends the event as one line of NDJSON: as [`write()`] does, with the line breaks taken out that its data may
+/// hold.
 pub fn write_line(event: &Event, into: &mut Vec<u8>) {
     let start = into.len();
     write(event, into);

@@ -1,4 +1,5 @@
-//! The rules that attribute names and values keep, one file a grammar. All of them are pure checks over borrowed text.
+//! The rules that attribute names and values keep, one file a grammar. All of them are pure checks over borrowed
+//! text.
 
 pub(crate) mod media_type;
 pub(crate) mod name;

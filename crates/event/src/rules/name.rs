@@ -1,7 +1,7 @@
 //! Attribute names.
 
-/// Longest attribute name that is taken, in bytes. The specification recommends 20 (a SHOULD) and sets no limit; this one
-/// bounds what a stranger can make us keep, and fits every broker's header names.
+/// Longest attribute name that is taken, in bytes. The specification recommends 20 (a SHOULD) and sets no limit; this
+/// one bounds what a stranger can make us keep, and fits every broker's header names.
 pub const NAME_BYTES_MAX: usize = 128;
 
 /// The rule that `name` breaks, or `None`.

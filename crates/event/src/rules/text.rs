@@ -28,7 +28,8 @@ fn is_allowed_char(c: char) -> bool {
         0x00..=0x1f | 0x7f..=0x9f => false,
         //# code points identified as noncharacters by Unicode
         0xfdd0..=0xfdef => false,
-        // The third disallowed kind, lone surrogates, is unrepresentable in a `char`; the JSON reader refuses their escapes.
+        // The third disallowed kind, lone surrogates, is unrepresentable in a `char`; the JSON reader refuses their
+        // escapes.
         code => code & 0xfffe != 0xfffe,
     }
 }

@@ -1,13 +1,14 @@
 //! The `Timestamp` type: RFC 3339, section 5.6.
 
-/// Whether `text` is an RFC 3339 `date-time`: a date that exists, a time of day, an offset; a leap second only where one
-/// can be.
+/// Whether `text` is an RFC 3339 `date-time`: a date that exists, a time of day, an offset; a leap second only where
+/// one can be.
 pub(crate) fn is_valid(text: &str) -> bool {
     parse(text.as_bytes()).is_some()
 }
 
 fn parse(text: &[u8]) -> Option<()> {
-    // date-time = full-date "T" full-time, with "T" and "Z" in either case. All fields have a fixed width up to the seconds.
+    // date-time = full-date "T" full-time, with "T" and "Z" in either case. All fields have a fixed width up to the
+    // seconds.
     let (fixed, rest) = text.split_at_checked(19)?;
     let (year, month, day) = (number(&fixed[..4])?, number(&fixed[5..7])?, number(&fixed[8..10])?);
     let (hour, minute, second) = (number(&fixed[11..13])?, number(&fixed[14..16])?, number(&fixed[17..19])?);
@@ -42,8 +43,8 @@ fn offset(text: &[u8]) -> Option<i32> {
     }
 }
 
-/// Whether this local date, at `utc_minute` counted from its midnight, is the last minute of a month in UTC: where RFC 3339,
-/// section 5.7, allows second 60.
+/// Whether this local date, at `utc_minute` counted from its midnight, is the last minute of a month in UTC: where
+/// RFC 3339, section 5.7, allows second 60.
 fn ends_a_month(year: i32, month: i32, day: i32, utc_minute: i32) -> bool {
     if utc_minute.rem_euclid(24 * 60) != 24 * 60 - 1 {
         return false;

@@ -1,7 +1,7 @@
 //! Tests of eight bytes at a time, for the texts that every event is made of.
 //!
-//! A test's result has the high bit of each byte that passes, reliably so for the lowest such byte: a borrow can only spoil
-//! bytes above it. So `!= 0` and `trailing_zeros` are exact.
+//! A test's result has the high bit of each byte that passes, reliably so for the lowest such byte: a borrow can only
+//! spoil bytes above it. So `!= 0` and `trailing_zeros` are exact.
 
 pub(crate) const ONES: u64 = u64::from_le_bytes([1; 8]);
 pub(crate) const HIGHS: u64 = ONES << 7;

@@ -1,0 +1,123 @@
+//! What the rest of the process sees of the subscription: its status, and its transitions.
+
+use std::time::Duration;
+
+use broker::Key;
+use engine::{BreakerState, PausedBy, Stuck, Token, Transition};
+use telemetry::Happened;
+use tokio::time::Instant;
+
+use super::Actor;
+use crate::StuckKey;
+
+/// Between two snapshots of a subscription at work, and of one at rest.
+const BUSY: Duration = Duration::from_millis(100);
+const IDLE: Duration = Duration::from_secs(1);
+
+impl Actor<'_> {
+    pub(super) fn tell(&self, transition: Transition) {
+        let subscription = &*self.endpoint.name;
+        let telemetry = &self.endpoint.telemetry;
+        match transition {
+            Transition::BreakerOpened { open } => {
+                telemetry.tell(Happened::BreakerOpened { subscription, open });
+            }
+            Transition::BreakerClosed => telemetry.tell(Happened::BreakerClosed { subscription }),
+            Transition::Held { until } => {
+                let wait = until.saturating_sub(self.epoch.elapsed());
+                telemetry.tell(Happened::Held { subscription, wait });
+            }
+            Transition::PausedByAnswer => telemetry.tell(Happened::Paused { subscription, by: "answer" }),
+            Transition::PausedByDeadLetters => {
+                telemetry.tell(Happened::Paused { subscription, by: "dead_letters" });
+            }
+            Transition::PausedByOperator => telemetry.tell(Happened::Paused { subscription, by: "operator" }),
+            Transition::Resumed => telemetry.tell(Happened::Resumed { subscription }),
+            Transition::Window { attempts } => telemetry.tell(Happened::Window { subscription, attempts }),
+            Transition::Stuck { longest: Some(token), events } => {
+                let key = self.key_of(token).map(Key::as_bytes);
+                telemetry.tell(Happened::Stuck { subscription, key, events });
+            }
+            Transition::Stuck { longest: None, .. } => {
+                tracing::info!(subscription, "reading goes on");
+            }
+        }
+    }
+
+    /// The key of a delivery, as far as it was seen: a stored one shows it when it is first sent.
+    fn key_of(&self, token: Token) -> Option<&Key> {
+        let slot = self.feeds[usize::from(token.source.0)].as_ref()?.held.get(token)?;
+        let record = slot.record.as_ref().and_then(|record| record.key.as_ref());
+        record.or_else(|| slot.last.as_ref().and_then(|last| last.key.as_ref()))
+    }
+
+    pub(super) fn report_when_due(&mut self) {
+        if self.timer.report_at <= Instant::now() {
+            self.report();
+            self.endpoint.pool.prune();
+            self.timer.report_at = Instant::now() + IDLE;
+        } else {
+            // Something happened: show it soon.
+            self.timer.report_at = self.timer.report_at.min(Instant::now() + BUSY);
+        }
+    }
+
+    pub(super) fn report(&self) {
+        let engine = self.engine.status();
+        let lag = self.feeds[0].as_ref().map(|feed| feed.source.lag()).unwrap_or_default();
+        let stuck_keys = engine.stuck.iter().map(|stuck| self.stuck_key(stuck)).collect();
+        let (state, reason) = match engine.paused {
+            _ if engine.draining => ("draining", None),
+            Some(by) => ("paused", Some(paused_by(by).to_owned())),
+            None if engine.app == engine::App::Down => ("running", Some("the app is not up".to_owned())),
+            None => ("running", engine.held_until.map(|_| "the webhook asked to wait".to_owned())),
+        };
+        self.life.shared.update(|status| {
+            state.clone_into(&mut status.state);
+            status.reason = reason;
+            status.lag = lag.records;
+            status.oldest_age_ms =
+                lag.oldest.map(|oldest| u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX));
+            status.held = engine.held;
+            status.in_flight = engine.in_flight;
+            status.retrying = engine.retrying;
+            status.window = engine.window;
+            let breaker = match engine.breaker {
+                BreakerState::Closed => "closed",
+                BreakerState::Open => "open",
+                BreakerState::Probing => "probing",
+            };
+            breaker.clone_into(&mut status.breaker);
+            status.delivered = self.counts.delivered;
+            status.dead_lettered = self.counts.dead_lettered;
+            status.gaps = self.counts.gaps;
+            status.stuck_keys = stuck_keys;
+        });
+    }
+
+    fn stuck_key(&self, stuck: &Stuck) -> StuckKey {
+        let slot = self.feeds[usize::from(stuck.token.source.0)]
+            .as_ref()
+            .and_then(|feed| feed.held.get(stuck.token));
+        let last =
+            slot.and_then(|slot| slot.last.as_ref()).map_or_else(String::new, |last| match last.status {
+                Some(status) if last.answer.is_empty() => status.to_string(),
+                Some(status) => format!("{status}: {}", last.answer),
+                None => last.answer.to_string(),
+            });
+        StuckKey {
+            key: self.key_of(stuck.token).map(ToString::to_string).unwrap_or_default(),
+            attempts: stuck.attempts,
+            waiting: stuck.waiting,
+            last,
+        }
+    }
+}
+
+fn paused_by(by: PausedBy) -> &'static str {
+    match by {
+        PausedBy::Operator => "paused by an operator",
+        PausedBy::DeadLetters => "too many dead letters by answers; resume it when the webhook is well",
+        PausedBy::Answer => "the webhook answered that it is gone (410); probed from time to time",
+    }
+}

@@ -1,0 +1,266 @@
+//! One attempt: load, POST, judge, publish the reply.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use broker::{Body, BoxFuture, Key, Record};
+use engine::{Attempt, Outcome, Scope, Token};
+use telemetry::{Telemetry, Trace};
+
+use crate::Spec;
+use crate::push::{self, HEAD_KEPT, Part, Pool, Push, Received, Table, Template};
+use crate::reply::{self, Replies};
+use crate::story::Story;
+
+/// Everything that attempts of one subscription share, as its present configuration has it. Attempts hold on to the one
+/// that they began with.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) name: Arc<str>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) pool: Pool,
+    template: Template,
+    table: Table,
+    timeout: Duration,
+    replies: Option<Replies>,
+    /// Whether the app behind the webhook is expected to listen.
+    app_up: Arc<AtomicBool>,
+}
+
+/// What an attempt is about.
+pub(crate) struct Job {
+    pub(crate) attempt: Attempt,
+    pub(crate) probe: bool,
+    pub(crate) parts: Vec<JobPart>,
+}
+
+pub(crate) struct JobPart {
+    pub(crate) token: Token,
+    /// Which POST of this delivery this is, from 1.
+    pub(crate) number: u32,
+    pub(crate) record: Load,
+}
+
+/// A record, or the way to it.
+pub(crate) enum Load {
+    Here(Box<Record>),
+    Stored(BoxFuture<'static, Result<Record, broker::Error>>),
+}
+
+/// How an attempt ended, delivery by delivery.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) latency: Duration,
+    pub(crate) ended: Vec<Ended>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) token: Token,
+    pub(crate) outcome: Outcome,
+    /// What is to be remembered of a delivery that is not done.
+    pub(crate) last: Option<Box<Last>>,
+}
+
+/// The last attempt of a delivery that failed: for its dead letter, and for status.
+#[derive(Clone, Debug)]
+pub(crate) struct Last {
+    pub(crate) key: Option<Key>,
+    pub(crate) at_ms: u64,
+    pub(crate) status: Option<u16>,
+    /// Head of the answer, or why there was none.
+    pub(crate) answer: Arc<str>,
+    /// The record makes no event, and was not sent.
+    pub(crate) foreign: bool,
+}
+
+/// What came of one POST.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: Option<u16>,
+    pub(crate) answer: Arc<str>,
+}
+
+struct Loaded {
+    token: Token,
+    number: u32,
+    record: Result<Box<Record>, broker::Error>,
+}
+
+const RETRY_EVENT: Outcome = Outcome::Retry { scope: Scope::Event, after: None };
+
+pub(crate) fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn trace_of(record: &Record) -> Option<Trace> {
+    record.hop.traceparent.map(|t| Trace { trace: t.trace, parent: t.parent, flags: t.flags })
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        spec: &Spec,
+        push: &Push,
+        telemetry: Telemetry,
+        publisher: publish::Publisher,
+        app_up: Arc<AtomicBool>,
+    ) -> Result<Self, String> {
+        let idle_max = usize::try_from(spec.policy.concurrency).unwrap_or(usize::MAX);
+        Ok(Self {
+            name: spec.name.as_str().into(),
+            telemetry,
+            pool: push.pool(&spec.webhook.uri, idle_max)?,
+            template: Template::new(&spec.webhook, &spec.name, &spec.topic)?,
+            table: Table::new(spec.webhook.answers.clone()),
+            timeout: spec.webhook.timeout,
+            replies: spec.reply_topic.as_deref().map(|topic| Replies::new(topic, publisher)),
+            app_up,
+        })
+    }
+
+    /// Makes the attempt. Dropping the future closes its connection.
+    pub(crate) async fn deliver(self: Arc<Self>, job: Job) -> Finished {
+        let parts = load(job.parts).await;
+        if let Some(error) = parts.iter().find_map(|part| part.record.as_ref().err()) {
+            return self.unloadable(&parts, error);
+        }
+        let deliverable = |record: &Record| self.template.is_raw() || matches!(record.body, Body::Event(_));
+        let sent: Vec<Part<'_>> = parts
+            .iter()
+            .filter_map(|part| Some(Part { record: part.record.as_deref().ok()?, number: part.number }))
+            .filter(|part| deliverable(part.record))
+            .collect();
+        let begun = Instant::now();
+        let verdict = match sent.as_slice() {
+            [] => None,
+            sent => Some(self.post(sent, job.probe).await),
+        };
+        let latency = begun.elapsed();
+        // A probe that asked nobody says nothing about the endpoint.
+        let asked_nobody = job.probe && verdict.is_none();
+        let ended = parts.iter().filter_map(|part| {
+            let record = part.record.as_deref().ok()?;
+            Some(match (&record.body, &verdict) {
+                (Body::Foreign { .. }, None) if asked_nobody => {
+                    Ended { token: part.token, outcome: Outcome::Unreached, last: None }
+                }
+                (Body::Foreign { reason, .. }, _) if !deliverable(record) => {
+                    foreign(part.token, record, reason)
+                }
+                (_, Some(verdict)) => verdict.of(part.token, record),
+                (_, None) => return None,
+            })
+        });
+        Finished { latency, ended: ended.collect() }
+    }
+
+    /// No POST is made where one of its records cannot be read, because the rest would overtake it. That spends nothing:
+    /// either the lease has died, which the source is about to tell, or the broker is away.
+    fn unloadable(&self, parts: &[Loaded], error: &broker::Error) -> Finished {
+        if error.kind != broker::ErrorKind::NotFound {
+            tracing::warn!(subscription = %self.name, %error, "a delivery cannot be read from the broker");
+        }
+        let answer: Arc<str> = format!("cannot be read from the broker: {error}").into();
+        let ended = parts.iter().map(|part| {
+            let key = part.record.as_ref().ok().and_then(|record| record.key.clone());
+            let last = Last { key, at_ms: wall_ms(), status: None, answer: answer.clone(), foreign: false };
+            Ended { token: part.token, outcome: Outcome::Unreached, last: Some(Box::new(last)) }
+        });
+        Finished { latency: Duration::ZERO, ended: ended.collect() }
+    }
+
+    async fn post(&self, parts: &[Part<'_>], probe: bool) -> Verdict {
+        let story = Story::begin(&self.telemetry, &self.name, parts, probe);
+        let keep = self.replies.as_ref().map_or(HEAD_KEPT, Replies::bytes_max).max(HEAD_KEPT);
+        let request = self.template.request(parts, wall_ms());
+        let verdict = match push::exchange(&self.pool, request, self.timeout, keep).await {
+            Ok(received) => self.judge(received, parts).await,
+            Err(failure) => {
+                let outcome = push::outcome_of(&failure, self.app_up.load(Ordering::Relaxed));
+                Verdict { outcome, status: None, answer: failure.to_string().into() }
+            }
+        };
+        story.end(&verdict);
+        verdict
+    }
+
+    async fn judge(&self, received: Received, parts: &[Part<'_>]) -> Verdict {
+        let outcome = match self.table.outcome(received.status, &received.headers, SystemTime::now()) {
+            // One bad event must not condemn the others of its batch: each is sent alone next, and judged alone.
+            Outcome::DeadLetter if parts.len() > 1 => RETRY_EVENT,
+            outcome => outcome,
+        };
+        let status = Some(received.status.as_u16());
+        if outcome == Outcome::Done {
+            return match (&self.replies, received.status.is_success()) {
+                (Some(replies), true) => match replies.publish(&self.name, received, parts).await {
+                    Ok(()) => Verdict { outcome, status, answer: Arc::default() },
+                    Err(reply::Unpublished(why)) => {
+                        Verdict { outcome: RETRY_EVENT, status, answer: why.into() }
+                    }
+                },
+                _ => Verdict { outcome, status, answer: Arc::default() },
+            };
+        }
+        Verdict { outcome, status, answer: head(&received.body).into() }
+    }
+}
+
+impl Verdict {
+    fn of(&self, token: Token, record: &Record) -> Ended {
+        let last = (self.outcome != Outcome::Done).then(|| {
+            Box::new(Last {
+                key: record.key.clone(),
+                at_ms: wall_ms(),
+                status: self.status,
+                answer: self.answer.clone(),
+                foreign: false,
+            })
+        });
+        Ended { token, outcome: self.outcome, last }
+    }
+}
+
+/// What is no event cannot be delivered as one, now or ever: it is a dead letter without having been sent.
+fn foreign(token: Token, record: &Record, reason: &str) -> Ended {
+    let last = Last {
+        key: record.key.clone(),
+        at_ms: wall_ms(),
+        status: None,
+        answer: reason.into(),
+        foreign: true,
+    };
+    Ended { token, outcome: Outcome::DeadLetter, last: Some(Box::new(last)) }
+}
+
+async fn load(parts: Vec<JobPart>) -> Vec<Loaded> {
+    let loading = parts.into_iter().map(|part| async move {
+        let record = match part.record {
+            Load::Here(record) => Ok(record),
+            Load::Stored(loading) => loading.await.map(Box::new),
+        };
+        Loaded { token: part.token, number: part.number, record }
+    });
+    futures::future::join_all(loading).await
+}
+
+/// The first KiB of an answer as text. Control characters, which could forge lines of a log, become spaces.
+fn head(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(HEAD_KEPT)]);
+    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_of_an_answer_is_one_short_line() {
+        assert_eq!(head(b"no\r\nsuch \x1b[31morder\n"), "no  such  [31morder");
+        assert_eq!(head(&[b'x'; 5000]).len(), HEAD_KEPT);
+        assert!(head(&[0xff; 10]).chars().all(|c| c == char::REPLACEMENT_CHARACTER));
+    }
+}

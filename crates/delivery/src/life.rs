@@ -1,0 +1,195 @@
+//! A subscription's task from its birth to its end: ensure, open, deliver, and begin again after a failure.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{BoxFuture, Credit, Source};
+use futures::FutureExt;
+use publish::Publisher;
+use telemetry::Telemetry;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::actor::Actor;
+use crate::backoff::Backoff;
+use crate::push::Push;
+use crate::shared::{Command, Shared};
+use crate::{Error, Spec};
+
+/// Longest wait between tries to reach a broker.
+const UNREACHABLE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Wait before another try where the broker said no: only an operator's change can help, and this is how late it is
+/// noticed at worst.
+const REFUSED_WAIT: Duration = Duration::from_secs(30);
+
+/// What every subscription of this process works with.
+#[derive(Clone, Debug)]
+pub(crate) struct Tools {
+    pub(crate) publisher: Publisher,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) push: Push,
+}
+
+/// A subscription's task.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tools: Tools,
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    /// A drain that was asked for: the moment it must be over, and who waits for it.
+    pub(crate) drain: Option<Instant>,
+    pub(crate) waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// How a period of delivering ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    Drained,
+    /// The configuration changed so that the source has to be opened anew.
+    Reopen,
+    /// The source is gone, or could not be opened.
+    Lost(broker::Error),
+}
+
+impl Life {
+    /// Runs until drained. A panic anywhere below costs the open attempts and what was not flushed, and no event: the
+    /// broker hands out again what was not settled.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::new(UNREACHABLE_WAIT_MAX);
+        loop {
+            let began = Instant::now();
+            let end = AssertUnwindSafe(self.period()).catch_unwind().await;
+            if began.elapsed() > REFUSED_WAIT {
+                backoff.reset();
+            }
+            let wait = match end {
+                Ok(End::Drained) => break,
+                Ok(End::Reopen) => continue,
+                Ok(End::Lost(error)) => self.tell_lost(&error, &mut backoff),
+                Err(panic) => self.tell_panic(panic.as_ref(), &mut backoff),
+            };
+            if self.drain.is_some() || self.rest(wait).await {
+                break;
+            }
+        }
+        self.shared.set_state("drained", None);
+        for done in self.waiting {
+            // Whoever asked may have stopped waiting.
+            done.send(()).ok();
+        }
+    }
+
+    /// From ensuring to the end of the source.
+    async fn period(&mut self) -> End {
+        let opening = open(self.spec.clone(), self.shared.clone());
+        let source = match self.meanwhile(opening).await {
+            Some(Ok(source)) => source,
+            Some(Err(error)) => return End::Lost(error),
+            None => return if self.drain.is_some() { End::Drained } else { End::Reopen },
+        };
+        match Actor::new(self, source) {
+            Ok(actor) => actor.run().await,
+            Err(reason) => End::Lost(broker::Error::new(broker::ErrorKind::Conflict, reason)),
+        }
+    }
+
+    /// Awaits `work` and answers commands. `None`: a command ended it.
+    async fn meanwhile<T>(&mut self, mut work: BoxFuture<'_, T>) -> Option<T> {
+        loop {
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => {
+                    if self.answer_while_closed(command) {
+                        return None;
+                    }
+                }
+                done = &mut work => return Some(done),
+            }
+        }
+    }
+
+    /// Waits. True: drained meanwhile.
+    async fn rest(&mut self, wait: Duration) -> bool {
+        let sleep: BoxFuture<'static, ()> = Box::pin(tokio::time::sleep(wait));
+        self.meanwhile(sleep).await;
+        self.drain.is_some()
+    }
+
+    /// Answers a command while no source is open. True: what is under way has lost its purpose.
+    fn answer_while_closed(&mut self, command: Option<Command>) -> bool {
+        match command {
+            // Every handle is gone, and with them whoever could drain it.
+            None => {
+                self.drain = Some(Instant::now());
+                true
+            }
+            Some(Command::Drain { deadline, done }) => {
+                self.drain = Some(deadline);
+                self.waiting.push(done);
+                true
+            }
+            Some(Command::Replace { spec, done }) => {
+                self.set_spec(spec);
+                done.send(()).ok();
+                true
+            }
+            Some(Command::Redrive { done, .. }) => {
+                let status = self.shared.status();
+                let state = status.reason.unwrap_or(status.state);
+                drop(done.send(Err(Error::NotRunning { name: status.name, state })));
+                false
+            }
+        }
+    }
+
+    pub(crate) fn set_spec(&mut self, spec: Arc<Spec>) {
+        if self.spec.differs_on_the_broker(&spec) {
+            self.shared.set_ensured(false);
+        }
+        self.shared.set_spec(&spec);
+        self.spec = spec;
+    }
+
+    fn tell_lost(&self, error: &broker::Error, backoff: &mut Backoff) -> Duration {
+        let (state, wait) = match error.is_temporary() {
+            true => ("pending", backoff.wait()),
+            false => ("failed", REFUSED_WAIT.mul_f64(fastrand::f64().mul_add(0.5, 0.5))),
+        };
+        tracing::warn!(subscription = self.spec.name, %error, state, retry_in = ?wait, "the subscription is not open");
+        self.shared.set_state(state, Some(error.message.clone()));
+        wait
+    }
+
+    fn tell_panic(&self, panic: &(dyn std::any::Any + Send), backoff: &mut Backoff) -> Duration {
+        let message = panic_message(panic);
+        let wait = backoff.wait();
+        tracing::error!(
+            subscription = self.spec.name,
+            message,
+            retry_in = ?wait,
+            "the subscription's task panicked; nothing is lost, it is opened again"
+        );
+        self.shared.set_state("failed", Some(format!("internal error: {message}")));
+        wait
+    }
+}
+
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
+}
+
+/// Makes the subscription, its dead-letter topic and the subscription on that durable, then opens the first. The source
+/// hands nothing out before it is granted credit.
+fn open(spec: Arc<Spec>, shared: Arc<Shared>) -> BoxFuture<'static, Result<Box<dyn Source>, broker::Error>> {
+    Box::pin(async move {
+        spec.driver.ensure(&spec.durable).await?;
+        let letters = &spec.dead_letter;
+        letters.driver.ensure_topic(&letters.on_broker).await?;
+        letters.driver.ensure(&spec.redrive(None)).await?;
+        shared.set_ensured(true);
+        spec.driver.open(&spec.durable, Credit::NONE).await
+    })
+}

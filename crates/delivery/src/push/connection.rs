@@ -1,0 +1,182 @@
+//! One subscription's connections to its webhook: HTTP/1.1, kept alive, driven by whoever uses them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::allow::{Allow, Origin};
+use super::exchange::Failure;
+
+/// Longest time a connection is dialled, resolution included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time that a connection lies idle. Most servers close theirs earlier.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Most bytes of an answer's head.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// A connection and the state machine that drives it. No task of its own: it moves only while an attempt polls it, so
+/// that dropping the attempt closes the socket at that very moment, and an attempt's end is its connection's end.
+pub(crate) struct Connection {
+    pub(crate) sender: http1::SendRequest<Full<Bytes>>,
+    driver: Driver,
+    idle_since: Instant,
+}
+
+pub(crate) struct Driver {
+    io: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+    ended: bool,
+}
+
+impl Driver {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if !self.ended && self.io.as_mut().poll(cx).is_ready() {
+            self.ended = true;
+        }
+    }
+
+    /// Polls `future` with the connection moving beside it. Cancel-safe as far as `future` is.
+    pub(crate) async fn along<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        std::future::poll_fn(|cx| {
+            self.poll(cx);
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+impl Connection {
+    pub(crate) fn split(&mut self) -> (&mut http1::SendRequest<Full<Bytes>>, &mut Driver) {
+        (&mut self.sender, &mut self.driver)
+    }
+
+    /// Whether it can carry another request, after one look at the socket.
+    async fn is_usable(&mut self) -> bool {
+        let (sender, driver) = self.split();
+        driver.along(sender.ready()).await.is_ok()
+    }
+}
+
+/// The idle connections of one subscription to its one endpoint, and the way to make new ones.
+pub(crate) struct Pool {
+    origin: Origin,
+    allow: Arc<Allow>,
+    idle: Mutex<Vec<Connection>>,
+    idle_max: usize,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(origin: Origin, allow: Arc<Allow>, idle_max: usize) -> Self {
+        Self { origin, allow, idle: Mutex::default(), idle_max }
+    }
+
+    /// An idle connection that still stands, the most recently used first. `None`: dial.
+    pub(crate) async fn reuse(&self) -> Option<Connection> {
+        loop {
+            let mut connection = self.idle.lock().pop()?;
+            if connection.idle_since.elapsed() < IDLE_MAX && connection.is_usable().await {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Puts a connection back whose answer was read to its end.
+    pub(crate) fn put_back(&self, mut connection: Connection) {
+        if connection.driver.ended || connection.sender.is_closed() {
+            return;
+        }
+        connection.idle_since = Instant::now();
+        let mut idle = self.idle.lock();
+        if idle.len() < self.idle_max {
+            idle.push(connection);
+        }
+    }
+
+    /// Lets go of connections that have been idle for too long. The oldest stand first, because reuse takes the last.
+    pub(crate) fn prune(&self) {
+        self.idle.lock().retain(|connection| connection.idle_since.elapsed() < IDLE_MAX);
+    }
+
+    pub(crate) async fn dial(&self) -> Result<Connection, Failure> {
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await.unwrap_or_else(|_| {
+            Err(Failure::ConnectTimeout(format!("connecting to {} took too long", self.origin)))
+        })?;
+        // A request is written whole; waiting to fill a segment would only delay it. A socket that refuses the option
+        // still works.
+        drop(stream.set_nodelay(true));
+        let (sender, io) = http1::Builder::new()
+            .max_header_size(HEAD_BYTES_MAX)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::Broken(error.to_string()))?;
+        let driver = Driver { io: Box::pin(io), ended: false };
+        Ok(Connection { sender, driver, idle_since: Instant::now() })
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Failure> {
+        let mut last = None;
+        for address in self.addresses().await? {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Some((address, error)),
+            }
+        }
+        Err(match last {
+            Some((address, error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                Failure::Refused(format!("{address} refused the connection"))
+            }
+            Some((address, error)) => Failure::Broken(format!("cannot connect to {address}: {error}")),
+            None => Failure::Broken(format!("{} has no address", self.origin)),
+        })
+    }
+
+    /// The addresses of the endpoint that may be dialled, looked up anew: a name that turned hostile since the last
+    /// dial is found out here.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let port = self.origin.port();
+        let found: Vec<IpAddr> = match self.origin.host() {
+            Err(address) => vec![address],
+            Ok(name) => tokio::net::lookup_host((name, port))
+                .await
+                .map_err(|error| Failure::Broken(format!("cannot resolve {name}: {error}")))?
+                .map(|address| address.ip())
+                .collect(),
+        };
+        let (allowed, forbidden): (Vec<IpAddr>, Vec<IpAddr>) =
+            found.into_iter().partition(|address| self.allow.permits(&self.origin, *address));
+        if allowed.is_empty()
+            && let Some(address) = forbidden.first()
+        {
+            let origin = &self.origin;
+            return Err(Failure::Forbidden(format!(
+                "{origin} is at {address}, which webhooks may not reach; list http://{origin} under webhooks.allow"
+            )));
+        }
+        Ok(allowed.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    }
+}
+
+/// A future that is polled once: for drivers that have work left when an answer has been read.
+pub(crate) async fn once(driver: &mut Driver) {
+    std::future::poll_fn(|cx| {
+        driver.poll(cx);
+        Poll::Ready(())
+    })
+    .await;
+}

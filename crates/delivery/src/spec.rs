@@ -1,0 +1,81 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::Driver;
+
+/// Everything that one subscription needs to run.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its durable name, topic and start, on the broker.
+    pub durable: broker::Subscription,
+    /// The logical topic, for `postrider-topic` and dead letters.
+    pub topic: String,
+    /// The broker's name in the configuration, and its driver.
+    pub broker: String,
+    pub driver: Arc<dyn Driver>,
+    pub webhook: Webhook,
+    pub policy: engine::Policy,
+    /// Where dead letters go.
+    pub dead_letter: publish::Topic,
+    /// Where an event in a webhook's answer is published before the delivery is done (a logical topic).
+    pub reply_topic: Option<String>,
+    /// The app whose health gates deliveries, where one is configured.
+    pub app: Option<String>,
+}
+
+/// The endpoint and how it is spoken to.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// Absolute `http` URI (TLS comes with identity).
+    pub uri: http::Uri,
+    pub mode: Mode,
+    pub encoding: event::http::Encoding,
+    pub timeout: Duration,
+    /// Overrides of the answer table, by status.
+    pub answers: Vec<(u16, Answer)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Binary,
+    Structured,
+    /// `application/cloudevents-batch+json`, at most so many events.
+    Batch {
+        events: u32,
+    },
+    /// The data alone, with its content type and Postrider's headers.
+    Raw,
+}
+
+/// What an override makes of a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    Done,
+    Retry,
+    RetryEvent,
+    DeadLetter,
+    Pause,
+}
+
+impl Spec {
+    /// The durable subscription on the dead-letter topic: what it has not settled are the letters that stand there.
+    pub(crate) fn redrive(&self, until: Option<broker::Position>) -> broker::Subscription {
+        broker::Subscription {
+            name: format!("{}.redrive", self.durable.name),
+            topic: self.dead_letter.on_broker.to_string(),
+            start: broker::Start::Earliest,
+            ordered: self.durable.ordered,
+            until,
+        }
+    }
+
+    /// Whether a subscription that runs as `self` has to be closed and opened anew to run as `other`.
+    pub(crate) fn differs_on_the_broker(&self, other: &Self) -> bool {
+        self.durable != other.durable
+            || !Arc::ptr_eq(&self.driver, &other.driver)
+            || self.dead_letter.on_broker != other.dead_letter.on_broker
+            || !Arc::ptr_eq(&self.dead_letter.driver, &other.dead_letter.driver)
+    }
+}

@@ -1,0 +1,254 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use publish::Publisher;
+use telemetry::Telemetry;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::attempt::Endpoint;
+use crate::letters::{self, LetterFilter, Letters};
+use crate::life::{Life, Tools};
+use crate::push::Push;
+use crate::shared::{Command, Shared};
+use crate::{Error, Spec, Status};
+
+/// Commands that may wait for a subscription's task.
+const COMMANDS_MAX: usize = 16;
+/// What a drain may take beyond its deadline before the task is ended by force.
+const FORCE_AFTER: Duration = Duration::from_secs(5);
+
+/// The subscriptions of this process. Cheap to clone; dropping the last clone ends them all at once.
+#[derive(Clone, Debug)]
+pub struct Subscriptions {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    tools: Tools,
+    tasks: TaskTracker,
+    running: Mutex<BTreeMap<String, Running>>,
+    /// What is known of the apps that subscriptions name.
+    apps: Mutex<HashMap<String, bool>>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    task: AbortHandle,
+}
+
+impl Subscriptions {
+    pub fn new(publisher: Publisher, telemetry: Telemetry, push: Push) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                tools: Tools { publisher, telemetry, push },
+                tasks: TaskTracker::new(),
+                running: Mutex::default(),
+                apps: Mutex::default(),
+                changed: Arc::default(),
+            }),
+        }
+    }
+
+    /// Starts a subscription: ensures it on its broker (retrying for ever while that is unavailable, `pending` until
+    /// then), opens it, delivers. To be called within a tokio runtime.
+    pub fn add(&self, spec: Spec) -> Result<(), Error> {
+        self.check(&spec)?;
+        let mut running = self.inner.running.lock();
+        if running.contains_key(&spec.name) {
+            return Err(Error::Duplicate(spec.name));
+        }
+        // An app of which nothing is known yet is not up: it is to be seen so first.
+        let app_up = spec.app.as_ref().is_none_or(|app| self.inner.apps.lock().get(app) == Some(&true));
+        let name = spec.name.clone();
+        let spec = Arc::new(spec);
+        let shared = Arc::new(Shared::new(spec.clone(), app_up, self.inner.changed.clone()));
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let life = Life {
+            shared: shared.clone(),
+            tools: self.inner.tools.clone(),
+            spec,
+            commands,
+            drain: None,
+            waiting: Vec::new(),
+        };
+        let task = self.inner.tasks.spawn(life.run()).abort_handle();
+        running.insert(name, Running { shared, commands: sender, task });
+        Ok(())
+    }
+
+    /// Changes a running subscription; deliveries in flight end as they began. Where its place on the broker changes
+    /// (durable name, topic, broker, dead-letter topic), it is drained there and opened here. Returns when the new
+    /// configuration has been taken over. Cancel-safe: once asked, it happens.
+    pub async fn replace(&self, spec: Spec) -> Result<(), Error> {
+        self.check(&spec)?;
+        let running = self.find(&spec.name)?;
+        let app_up = spec.app.as_ref().is_none_or(|app| self.inner.apps.lock().get(app) == Some(&true));
+        let name = spec.name.clone();
+        let spec = Arc::new(spec);
+        self.ask(&name, &running, |done| Command::Replace { spec, done }).await?;
+        running.shared.steer(|control| control.app_up = app_up);
+        Ok(())
+    }
+
+    /// Whether its webhook can be delivered to at all.
+    fn check(&self, spec: &Spec) -> Result<(), Error> {
+        let tools = &self.inner.tools;
+        let (telemetry, publisher) = (tools.telemetry.clone(), tools.publisher.clone());
+        Endpoint::new(spec, &tools.push, telemetry, publisher, Arc::default())
+            .map(drop)
+            .map_err(|reason| Error::Webhook { name: spec.name.clone(), reason })
+    }
+
+    /// Ends a subscription: open attempts may finish until the deadline, the rest is released, all is flushed.
+    /// Cancel-safe: once asked, it happens.
+    pub async fn drain(&self, name: &str, deadline: Instant) -> Result<(), Error> {
+        let running = self.find(name)?;
+        let force = (deadline + FORCE_AFTER).max(Instant::now() + FORCE_AFTER);
+        let asked = self.ask(name, &running, |done| Command::Drain { deadline: deadline.into(), done });
+        // A task that has ended already is drained.
+        if tokio::time::timeout_at(force.into(), asked).await.is_err() {
+            tracing::error!(
+                subscription = name,
+                "draining hangs; ended by force, what was not flushed comes again"
+            );
+            running.task.abort();
+        }
+        self.inner.running.lock().remove(name);
+        self.inner.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Drains all of them at once.
+    pub async fn drain_all(&self, deadline: Instant) {
+        let names: Vec<String> = self.inner.running.lock().keys().cloned().collect();
+        let drains = names.iter().map(|name| self.drain(name, deadline));
+        for drained in futures::future::join_all(drains).await {
+            // Somebody else may have drained one meanwhile.
+            drop(drained);
+        }
+        self.inner.tasks.close();
+    }
+
+    /// Whether every subscription has been ensured on its broker.
+    pub fn all_ensured(&self) -> bool {
+        self.inner.running.lock().values().all(|running| running.shared.is_ensured())
+    }
+
+    /// Returns when every subscription has been ensured on its broker. Cancel-safe.
+    pub async fn ensured(&self) {
+        loop {
+            let changed = self.inner.changed.notified();
+            if self.all_ensured() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Returns when a subscription has changed its state or was ensured, from now on. Cancel-safe.
+    pub async fn changed(&self) {
+        self.inner.changed.notified().await;
+    }
+
+    /// The brokers on which not every subscription has been ensured yet, and why the first of each has not.
+    pub fn pending_brokers(&self) -> BTreeMap<String, String> {
+        let running = self.inner.running.lock();
+        let mut pending = BTreeMap::new();
+        for shared in running.values().map(|running| &running.shared).filter(|shared| !shared.is_ensured()) {
+            let status = shared.status();
+            pending.entry(status.broker).or_insert_with(|| {
+                let reason = status.reason.unwrap_or(status.state);
+                format!("subscription {}: {reason}", status.name)
+            });
+        }
+        pending
+    }
+
+    /// All of them, by name; at most a second old, and 100 ms while something happens.
+    pub fn list(&self) -> Vec<Status> {
+        self.inner.running.lock().values().map(|running| running.shared.status()).collect()
+    }
+
+    pub fn status(&self, name: &str) -> Result<Status, Error> {
+        self.find(name).map(|running| running.shared.status())
+    }
+
+    /// Stops this process's deliveries of the subscription, until resumed. Open attempts end by themselves.
+    pub fn pause(&self, name: &str) -> Result<(), Error> {
+        self.find(name)?.shared.steer(|control| control.paused = true);
+        Ok(())
+    }
+
+    /// Ends a pause, whether an operator or an answer began it.
+    pub fn resume(&self, name: &str) -> Result<(), Error> {
+        self.find(name)?.shared.steer(|control| {
+            control.paused = false;
+            control.resumes += 1;
+        });
+        Ok(())
+    }
+
+    /// The dead letters that stand. Reads all of them to count and group them.
+    pub async fn letters(&self, name: &str, filter: &LetterFilter) -> Result<Letters, Error> {
+        let spec = self.find(name)?.shared.spec();
+        letters::list(&spec, filter).await
+    }
+
+    /// Delivers dead letters again; returns how many were asked for. Those written later stay, and so do those that the
+    /// filter leaves out. Attempts count anew; order is not restored.
+    pub async fn redrive(&self, name: &str, filter: &LetterFilter) -> Result<u64, Error> {
+        let running = self.find(name)?;
+        let (choice, count) = letters::choose(&running.shared.spec(), filter).await?;
+        if count > 0 {
+            self.ask(name, &running, |done| Command::Redrive { choice, done }).await??;
+        }
+        Ok(count)
+    }
+
+    /// Removes dead letters; returns how many.
+    pub async fn purge(&self, name: &str, filter: &LetterFilter) -> Result<u64, Error> {
+        let spec = self.find(name)?.shared.spec();
+        letters::purge(&spec, filter).await
+    }
+
+    /// Moves the subscription's cursor.
+    pub async fn seek(&self, name: &str, to: broker::Start) -> Result<(), Error> {
+        let spec = self.find(name)?.shared.spec();
+        Ok(spec.driver.seek(&spec.durable.name, to).await?)
+    }
+
+    /// The state of an app that subscriptions name (`Spec::app`).
+    pub fn set_app(&self, app: &str, up: bool) {
+        self.inner.apps.lock().insert(app.to_owned(), up);
+        for running in self.inner.running.lock().values() {
+            if running.shared.spec().app.as_deref() == Some(app) {
+                running.shared.steer(|control| control.app_up = up);
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Running, Error> {
+        self.inner.running.lock().get(name).cloned().ok_or_else(|| Error::Unknown(name.to_owned()))
+    }
+
+    /// Sends a command and awaits its answer.
+    async fn ask<T>(
+        &self,
+        name: &str,
+        running: &Running,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Error> {
+        let (done, answer) = oneshot::channel();
+        let gone = || Error::NotRunning { name: name.to_owned(), state: "it has ended".to_owned() };
+        running.commands.send(command(done)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+}

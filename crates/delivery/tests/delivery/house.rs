@@ -1,0 +1,228 @@
+//! Everything around a subscription: the model broker, a publisher, telemetry.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use broker::model::{Broker, Faults, Model, Settings};
+use broker::{Body, Capabilities, Driver, Hop, Key, Record, Start, TraceParent};
+use event::{Data, Event};
+use parking_lot::Mutex;
+use postrider_delivery::{Mode, Push, Spec, Status, Subscriptions, Webhook};
+use publish::{Item, Limits, Publisher, Topic};
+use telemetry::{Happened, Observer, Telemetry};
+use tokio::sync::Notify;
+
+use crate::webhook::PATIENCE;
+
+pub const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+pub struct House {
+    pub broker: Broker,
+    pub publisher: Publisher,
+    pub subscriptions: Subscriptions,
+    pub told: Arc<Told>,
+}
+
+/// What telemetry was told, a line each.
+#[derive(Debug, Default)]
+pub struct Told {
+    lines: Mutex<Vec<String>>,
+    news: Notify,
+}
+
+#[derive(Debug)]
+struct Recorder(Arc<Told>);
+
+impl Observer for Recorder {
+    fn observe(&self, happened: &Happened<'_>) {
+        let mut line = String::new();
+        write!(line, "{happened:?}").unwrap();
+        self.0.lines.lock().push(line);
+        self.0.news.notify_waiters();
+    }
+}
+
+impl Told {
+    pub fn count(&self, part: &str) -> usize {
+        self.lines.lock().iter().filter(|line| line.contains(part)).count()
+    }
+
+    /// Waits until `times` lines contain this.
+    pub async fn wait(&self, part: &str, times: usize) {
+        let wait = async {
+            loop {
+                let news = self.news.notified();
+                tokio::pin!(news);
+                news.as_mut().enable();
+                if self.count(part) >= times {
+                    return;
+                }
+                news.await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("{times} times {part:?} is not among {:#?}", self.lines.lock());
+        }
+    }
+}
+
+impl House {
+    pub fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    /// Whose broker hands out positions, as the embedded one does.
+    pub fn stored() -> Self {
+        let defaults = Settings::default();
+        let capabilities = Capabilities { stored_payloads: true, ..defaults.capabilities };
+        Self::with(Settings { capabilities, ..defaults })
+    }
+
+    pub fn restless() -> Self {
+        Self::with(Settings { faults: Faults::restless(), ..Settings::default() })
+    }
+
+    fn with(settings: Settings) -> Self {
+        let broker = Broker::new(Model::new(settings, fastrand::Rng::with_seed(7)));
+        let told = Arc::<Told>::default();
+        let telemetry = Telemetry::new(vec![Box::new(Recorder(told.clone()))]);
+        let publisher = Publisher::new(Limits::default(), telemetry.clone());
+        let subscriptions = Subscriptions::new(publisher.clone(), telemetry, Push::new([]));
+        let house = Self { broker, publisher, subscriptions, told };
+        house.publisher.set_topics(vec![house.topic("orders", true), house.topic("replies", true)]);
+        house
+    }
+
+    pub fn topic(&self, name: &str, open: bool) -> Topic {
+        Topic {
+            name: name.into(),
+            broker: "local".into(),
+            on_broker: format!("b-{name}").into(),
+            driver: Arc::new(self.broker.clone()),
+            key: None,
+            event_bytes_max: 1 << 20,
+            types: Vec::new(),
+            open,
+        }
+    }
+
+    pub fn spec(&self, name: &str, uri: http::Uri) -> Spec {
+        Spec {
+            name: name.into(),
+            durable: broker::Subscription {
+                name: format!("dev.shop.{name}"),
+                topic: "b-orders".into(),
+                start: Start::Earliest,
+                ordered: true,
+                until: None,
+            },
+            topic: "orders".into(),
+            broker: "local".into(),
+            driver: Arc::new(self.broker.clone()),
+            webhook: Webhook {
+                uri,
+                mode: Mode::Binary,
+                encoding: event::http::Encoding::Percent,
+                timeout: Duration::from_secs(20),
+                answers: Vec::new(),
+            },
+            policy: policy(),
+            dead_letter: self.topic(&format!("{name}.dead"), false),
+            reply_topic: None,
+            app: None,
+        }
+    }
+
+    pub async fn add(&self, spec: Spec) {
+        self.subscriptions.add(spec).unwrap();
+        tokio::time::timeout(PATIENCE, self.subscriptions.ensured()).await.unwrap();
+    }
+
+    /// Publishes an event with this id, under this key, durably.
+    pub async fn publish(&self, id: &str, key: Option<&str>) {
+        let key = key.map(|key| Key::new(key.to_owned()).unwrap());
+        let traceparent = TraceParent::parse(TRACE.as_bytes());
+        let item = Item { event: event(id), key, traceparent, tracestate: Some("a=b".into()) };
+        self.publish_item(item).await;
+    }
+
+    pub async fn publish_item(&self, item: Item) {
+        let deadline = Instant::now() + PATIENCE;
+        let outcomes = self.publisher.publish("orders", vec![item], deadline).unwrap().await;
+        assert!(outcomes[0].is_durable(), "{outcomes:?}");
+    }
+
+    /// What a foreign producer wrote.
+    pub async fn publish_foreign(&self, bytes: &'static [u8]) {
+        let body = Body::Foreign { bytes: bytes.into(), reason: "it has no id".into() };
+        let record = Record { key: None, body, hop: Hop::default(), letter: None };
+        let topic = "b-orders".into();
+        let deadline = Instant::now() + PATIENCE;
+        let outcomes = self.broker.publish(broker::Batch { topic, records: vec![record], deadline }).await;
+        assert!(outcomes[0].is_durable(), "{outcomes:?}");
+    }
+
+    pub async fn drain(&self) {
+        let within = Instant::now() + Duration::from_secs(5);
+        tokio::time::timeout(PATIENCE, self.subscriptions.drain_all(within)).await.expect("a drain ends");
+    }
+
+    /// Waits until the subscription's status is as wanted.
+    pub async fn status(&self, name: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+        let begun = Instant::now();
+        loop {
+            let status = self.subscriptions.status(name).unwrap();
+            if wanted(&status) {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{status:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The records of a topic of the broker.
+    pub fn log(&self, topic: &str) -> Vec<Record> {
+        self.broker.with(|model, _| model.log(topic).map(|(_, record)| record.clone()).collect())
+    }
+}
+
+pub fn event(id: &str) -> Event {
+    Event::builder()
+        .id(id)
+        .source("/shop")
+        .kind("order.created")
+        .data_content_type("application/json")
+        .data(Data::Binary(format!("{{\"order\":\"{id}\"}}").into()))
+        .build()
+        .unwrap()
+}
+
+/// Quick to try again, slow to give up.
+pub fn policy() -> engine::Policy {
+    engine::Policy {
+        ordering: engine::Ordering::Key,
+        concurrency: 16,
+        mode: engine::Mode::Single,
+        retry: engine::Retry {
+            initial: Duration::from_millis(1),
+            max: Duration::from_millis(10),
+            max_attempts: 5,
+            max_age: Duration::from_secs(3600),
+            retry_after_max: Duration::from_millis(50),
+            budget_floor_per_second: 10_000,
+            budget_ratio: 1.0,
+        },
+        breaker: engine::Breaker {
+            consecutive: 5,
+            success_ratio: 0.0,
+            over: Duration::from_secs(10),
+            open: Duration::from_millis(10),
+            open_max: Duration::from_millis(20),
+            pause_probe: Duration::from_secs(300),
+        },
+        window: engine::Window { initial: 4 },
+        dead_letter: engine::DeadLetter { max_per_minute: 1000, after: engine::AfterDeadLetter::Continue },
+        buffer: 1000,
+    }
+}

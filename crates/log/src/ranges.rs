@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+
+/// A set of sequences, as the ranges it consists of: a million neighbours are one entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranges {
+    /// First → one past the last. Neither overlapping nor touching.
+    ranges: BTreeMap<u64, u64>,
+    total: u64,
+}
+
+impl Ranges {
+    /// Adds `from..to`; returns how many of them are new.
+    pub fn insert(&mut self, mut from: u64, mut to: u64) -> u64 {
+        if from >= to {
+            return 0;
+        }
+        let before = self.total;
+        if let Some((&start, &end)) = self.ranges.range(..from).next_back()
+            && end >= from
+        {
+            from = start;
+            to = to.max(end);
+            self.ranges.remove(&start);
+            self.total -= end - start;
+        }
+        while let Some((&start, &end)) = self.ranges.range(from..=to).next() {
+            to = to.max(end);
+            self.ranges.remove(&start);
+            self.total -= end - start;
+        }
+        self.ranges.insert(from, to);
+        self.total += to - from;
+        self.total - before
+    }
+
+    /// Takes out everything below `floor`.
+    pub fn remove_below(&mut self, floor: u64) {
+        while let Some((&start, &end)) = self.ranges.first_key_value()
+            && start < floor
+        {
+            self.ranges.pop_first();
+            self.total -= end.min(floor) - start;
+            if end > floor {
+                self.ranges.insert(floor, end);
+            }
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.ranges.clear();
+        self.total = 0;
+    }
+
+    /// The end of the range that holds `sequence`.
+    pub fn end_of(&self, sequence: u64) -> Option<u64> {
+        self.ranges.range(..=sequence).next_back().map(|(_, &end)| end).filter(|&end| end > sequence)
+    }
+
+    /// How many members are below `end`.
+    pub fn count_below(&self, end: u64) -> u64 {
+        // Asked nearly always with an `end` above all of them, so the part to take off is short.
+        let above: u64 = self.ranges.range(end..).map(|(start, to)| to - start).sum();
+        let split = self.ranges.range(..end).next_back().map_or(0, |(_, &to)| to.saturating_sub(end));
+        self.total - above - split
+    }
+
+    /// One past the highest member.
+    pub fn end(&self) -> Option<u64> {
+        self.ranges.last_key_value().map(|(_, &end)| end)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.ranges.iter().map(|(&from, &to)| (from, to))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Number of ranges, which is what they cost.
+    pub fn pieces(&self) -> usize {
+        self.ranges.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_million_neighbours_are_one_range() {
+        let mut ranges = Ranges::default();
+        for n in 1..1_000_000 {
+            assert_eq!(ranges.insert(n, n + 1), 1);
+        }
+        assert_eq!(ranges.pieces(), 1);
+        assert_eq!(ranges.end_of(1), Some(1_000_000));
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_are_a_set(inserts in prop::collection::vec((0u64..60, 0u64..12), 0..40), floor in 0u64..70, end in 0u64..70) {
+            let mut ranges = Ranges::default();
+            let mut model = BTreeSet::new();
+            for (from, length) in inserts {
+                let new = (from..from + length).filter(|n| model.insert(*n)).count();
+                prop_assert_eq!(ranges.insert(from, from + length), new as u64);
+            }
+            let pieces: Vec<_> = ranges.iter().collect();
+            prop_assert!(pieces.windows(2).all(|w| w[0].1 < w[1].0), "ranges touch: {:?}", pieces);
+            prop_assert_eq!(ranges.count_below(end), model.range(..end).count() as u64);
+            ranges.remove_below(floor);
+            model = model.split_off(&floor);
+            for n in 0..80 {
+                prop_assert_eq!(ranges.end_of(n).is_some(), model.contains(&n));
+            }
+            prop_assert_eq!(ranges.count_below(u64::MAX), model.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! What holds when the disk or its bytes fail.
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::*;
+use postrider_log::{AppendError, Damage, Item, Note, Operation, Options, Store, StoreError};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+fn is_sync_of_segment(operation: Operation, path: &Path) -> bool {
+    operation == Operation::Sync && path.extension().is_some_and(|e| e == "segment")
+}
+
+#[test]
+fn a_kill_at_any_byte_of_the_tail_loses_only_what_was_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    {
+        let (store, _) = open(path);
+        let log = store.ensure_log("t").unwrap();
+        fill(&store, &log, 0..3);
+        // The last append, of two records, is the torn one.
+        append(&store, &log, &[b"record 3", b"record 4"]).unwrap();
+    }
+    let segment = &segments(path)[0];
+    let whole = std::fs::read(segment).unwrap();
+    let tail = whole.windows(8).position(|w| w == b"record 3").unwrap() - 24;
+    let ends = [tail + 32, tail + 64];
+    for cut in (tail..tail + 64).rev() {
+        std::fs::write(segment, &whole[..cut]).unwrap();
+        let (store, damage) = open(path);
+        assert_eq!(damage, [], "a torn tail is no damage (cut at {cut})");
+        let log = store.log("t").unwrap();
+        let kept = 3 + ends.iter().filter(|end| cut >= **end).count() as u64;
+        let expected: Vec<_> = (0..kept).map(|n| (n + 1, format!("record {n}"))).collect();
+        assert_eq!(texts(&log, 1), expected, "cut at {cut}");
+        append(&store, &log, &[b"after"]).unwrap();
+        assert_eq!(texts(&log, kept + 1), [(kept + 1, "after".into())]);
+        drop((store, log));
+        let (store, damage) = open(path);
+        assert_eq!((damage, store.log("t").unwrap().end()), (vec![], kept + 2));
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_loud_and_loses_that_record_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    {
+        let (store, _) = open(path);
+        let log = store.ensure_log("t").unwrap();
+        fill(&store, &log, 0..4);
+        store.close();
+    }
+    let segment = &segments(path)[0];
+    let whole = std::fs::read(segment).unwrap();
+    for at in 40..whole.len() as u64 {
+        std::fs::write(segment, &whole).unwrap();
+        flip(segment, at);
+        let (store, damage) = open(path);
+        let log = store.log("t").unwrap();
+        let texts = texts(&log, 1);
+        match &damage[..] {
+            // A flipped mark costs no record, and no other may look damaged for it.
+            [] => assert_eq!(texts.len(), 4, "byte {at}: silently lost, {texts:?}"),
+            [Damage::Records { from, to, .. }] => {
+                assert_eq!(to - from, 1, "byte {at}: one record is damaged");
+                assert_eq!(texts.len(), 3, "byte {at}");
+                assert!(texts.iter().all(|(sequence, text)| text == &format!("record {}", sequence - 1)));
+                assert!(
+                    read(&log, 1).contains(&Item::Hole { from: *from, to: *to }),
+                    "a cursor tells it, byte {at}"
+                );
+            }
+            other => panic!("byte {at}: {other:?}"),
+        }
+        assert_eq!(log.end(), 5, "byte {at}: no sequence is given twice");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_a_sealed_segment_is_told_when_it_is_read_and_the_segment_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let options =
+        || Options { retention_bytes: 0, retention_age: std::time::Duration::from_secs(9999), ..options() };
+    let (store, _) = Store::open(path, options()).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
+    fill(&store, &log, 0..200);
+    flip(&segments(path)[0], 400);
+    let holes: Vec<_> = read(&log, 1).into_iter().filter(|item| matches!(item, Item::Hole { .. })).collect();
+    assert_eq!(holes.len(), 1);
+    assert_eq!(texts(&log, 1).len(), 199);
+    settles.settle(1, 201, settles.version()).unwrap();
+    flush(&settles).unwrap();
+    fill(&store, &log, 200..201);
+    flush(&settles).unwrap();
+    assert_eq!(files(path, "quarantined").len(), 1, "the damaged segment was set aside, not unlinked");
+    assert!(log.first() > 100);
+}
+
+#[test]
+fn missing_side_files_are_made_again_and_damage_found_then_is_loud() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    {
+        let (store, _) = open(path);
+        let log = store.ensure_log("t").unwrap();
+        fill(&store, &log, 0..300);
+    }
+    let sides = files(path, "index");
+    assert!(sides.len() >= 2);
+    std::fs::remove_file(&sides[0]).unwrap();
+    flip(&sides[1], 60);
+    flip(&segments(path)[0], 300);
+    for _ in 0..2 {
+        let (store, damage) = open(path);
+        assert!(matches!(damage[..], [Damage::Records { .. }]), "told at every start: {damage:?}");
+        assert_eq!(texts(&store.log("t").unwrap(), 1).len(), 299);
+    }
+    assert_eq!(files(path, "index").len(), sides.len());
+}
+
+#[test]
+fn a_segment_whose_header_is_damaged_is_set_aside_and_its_sequences_stay_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    {
+        let (store, _) = open(path);
+        let log = store.ensure_log("t").unwrap();
+        fill(&store, &log, 0..300);
+    }
+    let all = segments(path);
+    flip(&all[1], 3);
+    flip(&all[all.len() - 1], 20);
+    let (store, damage) = open(path);
+    assert_eq!(damage.len(), 2, "{damage:?}");
+    let log = store.log("t").unwrap();
+    assert!(log.end() > 301, "sequences of lost records are not given again");
+    assert_eq!(files(path, "quarantined").len(), 2);
+    let before = log.end();
+    assert_eq!(append(&store, &log, &[b"x"]).unwrap().first, before);
+    assert_eq!(read(&log, 1).iter().filter(|item| matches!(item, Item::Hole { .. })).count(), 2);
+}
+
+#[test]
+fn a_failed_sync_poisons_and_is_never_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let flaky = Flaky::new();
+    let (store, _) = Store::open(directory.path(), Options { disk: flaky.disk(), ..options() }).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
+    append(&store, &log, &[b"good"]).unwrap();
+    flaky.fail(is_sync_of_segment, EIO);
+    assert!(matches!(append(&store, &log, &[b"bad"]), Err(AppendError::Unknown(_))));
+    flaky.heal();
+    let syncs = flaky.syncs();
+    assert!(matches!(append(&store, &log, &[b"later"]), Err(AppendError::Poisoned(_))));
+    settles.settle(1, 2, settles.version()).unwrap();
+    assert!(matches!(flush(&settles), Err(StoreError::Poisoned(_))));
+    assert!(store.poisoned().is_some());
+    assert_eq!(
+        texts(&log, 1),
+        [(1, "good".into())],
+        "what is not durable is not seen; what is can still be read"
+    );
+    store.close();
+    assert_eq!(flaky.syncs(), syncs, "nothing was synced after the failure");
+}
+
+#[test]
+fn a_failed_write_poisons() {
+    let directory = tempfile::tempdir().unwrap();
+    let flaky = Flaky::new();
+    let (store, _) = Store::open(directory.path(), Options { disk: flaky.disk(), ..options() }).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    flaky.fail(|operation, _| matches!(operation, Operation::Write { .. }), EIO);
+    assert!(matches!(append(&store, &log, &[b"bad"]), Err(AppendError::Unknown(_))));
+    flaky.heal();
+    assert!(matches!(append(&store, &log, &[b"later"]), Err(AppendError::Poisoned(_))));
+    assert_eq!(log.end(), 1);
+}
+
+#[test]
+fn a_full_disk_refuses_whole_appends_and_takes_them_again_when_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let flaky = Flaky::new();
+    let (store, _) = Store::open(directory.path(), Options { disk: flaky.disk(), ..options() }).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    append(&store, &log, &[b"one"]).unwrap();
+    flaky.room(100);
+    assert_eq!(append(&store, &log, &[b"two", &[0; 500]]), Err(AppendError::DiskFull));
+    assert_eq!(texts(&log, 1), [(1, "one".into())]);
+    flaky.heal();
+    assert_eq!(append(&store, &log, &[b"three"]).unwrap().first, 2);
+    drop((store, log));
+    let (store, damage) = open(directory.path());
+    assert_eq!(damage, []);
+    assert_eq!(texts(&store.log("t").unwrap(), 1), [(1, "one".into()), (2, "three".into())]);
+}
+
+#[test]
+fn a_full_disk_drains_out_of_the_reserve() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let flaky = Flaky::new();
+    let options = Options { disk: flaky.disk(), reserve_bytes: 1 << 20, ..options() };
+    let (store, _) = Store::open(path, options).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
+    fill(&store, &log, 0..200);
+    flaky.room(0);
+    assert!(path.join("reserve").exists());
+    assert_eq!(append(&store, &log, &[b"x"]), Err(AppendError::DiskFull));
+    assert_eq!(flush(&settles), Ok(()), "the round is over, and there was nothing to write");
+    assert!(!path.join("reserve").exists(), "the reserve was given up");
+    // What the reserve gave back is room again, for settling, but not for appends.
+    flaky.room(1 << 20);
+    assert_eq!(append(&store, &log, &[b"x"]), Err(AppendError::DiskFull));
+    settles.settle(1, 201, settles.version()).unwrap();
+    flush(&settles).unwrap();
+    // Retention runs after the answer of the round; the next one comes after it.
+    flush(&settles).unwrap();
+    assert_eq!(log.first(), log.end(), "a full disk keeps nothing that is settled");
+    flaky.heal();
+    settles.seek(log.end());
+    flush(&settles).unwrap();
+    flush(&settles).unwrap();
+    assert!(path.join("reserve").exists(), "the reserve was taken again");
+    append(&store, &log, &[b"x"]).unwrap();
+}
+
+#[test]
+fn settles_that_found_no_room_are_written_when_there_is_some() {
+    let directory = tempfile::tempdir().unwrap();
+    let flaky = Flaky::new();
+    let (store, _) = Store::open(directory.path(), Options { disk: flaky.disk(), ..options() }).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    let settles = store.ensure_settle_log("s", &log, b"meta", 1).unwrap();
+    fill(&store, &log, 0..10);
+    flaky.fail(|operation, _| matches!(operation, Operation::Write { .. } | Operation::Create), ENOSPC);
+    settles.settle(1, 4, settles.version()).unwrap();
+    settles.note(6, Note { attempts: 2, first_ms: 9 }, settles.version()).unwrap();
+    assert!(matches!(flush(&settles), Err(StoreError::DiskFull(_))));
+    flaky.heal();
+    flush(&settles).unwrap();
+    drop((store, log, settles));
+    let (store, damage) = open(directory.path());
+    assert_eq!(damage, []);
+    let settles = store.settle_log("s").unwrap();
+    assert_eq!((settles.floor(), settles.meta()), (4, &b"meta"[..]));
+    assert_eq!(settles.next_unsettled(6, settles.version()), Ok((6, Note { attempts: 2, first_ms: 9 })));
+}
+
+#[test]
+fn a_settle_log_outlives_any_cut_and_tells_a_flipped_bit() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    {
+        let (store, _) = open(path);
+        let log = store.ensure_log("t").unwrap();
+        let settles = store.ensure_settle_log("dev.s", &log, b"meta", 1).unwrap();
+        fill(&store, &log, 0..20);
+        for n in 1..6 {
+            settles.settle(n, n + 1, settles.version()).unwrap();
+            flush(&settles).unwrap();
+        }
+    }
+    let file = files(path, "settle").remove(0);
+    let whole = std::fs::read(&file).unwrap();
+    let first_change = whole.len() - 5 * 25;
+    for cut in first_change..whole.len() {
+        std::fs::write(&file, &whole[..cut]).unwrap();
+        let (store, damage) = open(path);
+        assert_eq!(damage, [], "cut at {cut}");
+        let settles = store.settle_log("dev.s").unwrap();
+        let floor = 1 + (cut - first_change) as u64 / 25;
+        assert_eq!(settles.floor(), floor, "cut at {cut}");
+        settles.settle(10, 11, settles.version()).unwrap();
+        flush(&settles).unwrap();
+        drop((store, settles));
+        let (store, _) = open(path);
+        let settles = store.settle_log("dev.s").unwrap();
+        assert!(settles.is_settled(10) && settles.floor() == floor, "what follows a torn tail is kept");
+    }
+    for at in 0..whole.len() as u64 {
+        std::fs::write(&file, &whole).unwrap();
+        flip(&file, at);
+        let (store, damage) = open(path);
+        match (&damage[..], store.settle_log("dev.s")) {
+            ([Damage::Subscription { subscription, .. }], None) => assert_eq!(subscription, "dev.s"),
+            ([Damage::Settles { .. }], Some(settles)) => assert!(settles.floor() < 6),
+            // The last change cannot be told from a torn one: it is handed out again.
+            ([], Some(settles)) => assert!(settles.floor() >= 5, "byte {at}"),
+            other => panic!("byte {at}: {other:?}"),
+        }
+        drop(store);
+        for aside in files(path, "quarantined") {
+            std::fs::remove_file(aside).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_log_that_lost_its_end_settles_nothing_in_advance() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    {
+        let (store, _) = open(path);
+        let log = store.ensure_log("t").unwrap();
+        let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
+        fill(&store, &log, 0..20);
+        settles.settle(1, 21, settles.version()).unwrap();
+        flush(&settles).unwrap();
+    }
+    let segment = segments(path).remove(0);
+    std::fs::OpenOptions::new().write(true).open(segment).unwrap().set_len(300).unwrap();
+    let (store, damage) = open(path);
+    assert!(matches!(damage[..], [Damage::Records { .. }]), "{damage:?}");
+    let (log, settles) = (store.log("t").unwrap(), store.settle_log("s").unwrap());
+    assert_eq!(settles.floor(), log.end());
+    let first = append(&store, &log, &[b"new"]).unwrap().first;
+    assert!(!settles.is_settled(first));
+    drop((store, log, settles));
+    assert!(!open(path).0.settle_log("s").unwrap().is_settled(first));
+}
+
+#[test]
+fn a_deleted_subscription_stays_deleted_and_holds_nothing_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let log = store.ensure_log("t").unwrap();
+    let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
+    assert!(log.unsettled_bytes().is_some());
+    settles.settle(5, 6, settles.version()).unwrap();
+    assert_eq!(store.delete_settle_log("s"), Ok(true));
+    assert_eq!(store.delete_settle_log("s"), Ok(false));
+    assert_eq!(log.unsettled_bytes(), None);
+    assert_eq!(flush(&settles), Ok(()), "late changes of a deleted one are nothing");
+    drop((store, settles, Arc::clone(&log)));
+    assert!(open(directory.path()).0.settle_log("s").is_none());
+}

@@ -1,0 +1,233 @@
+//! Random work against a plain model, with power losses at random operations: what was answered is there, what was
+//! refused is not, what was settled durably stays settled, and nothing else is.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use common::*;
+use postrider_log::{AppendError, Item, Log, Note, Options, SettleLog, Store};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append {
+        records: usize,
+        bytes: usize,
+    },
+    Settle {
+        at: u64,
+        count: u64,
+    },
+    Note {
+        at: u64,
+    },
+    Seek {
+        to: u64,
+    },
+    Flush,
+    Reopen,
+    /// The power goes after so many more operations of the disk.
+    PowerLoss {
+        operations: usize,
+        seed: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (1usize..6, 0usize..900).prop_map(|(records, bytes)| Step::Append { records, bytes }),
+        5 => (0u64..60, 1u64..8).prop_map(|(at, count)| Step::Settle { at, count }),
+        2 => (0u64..60).prop_map(|at| Step::Note { at }),
+        1 => (0u64..60).prop_map(|to| Step::Seek { to }),
+        3 => Just(Step::Flush),
+        1 => Just(Step::Reopen),
+        2 => (0usize..12, any::<u64>()).prop_map(|(operations, seed)| Step::PowerLoss { operations, seed }),
+    ]
+}
+
+/// What must hold, and what may.
+#[derive(Default)]
+struct Model {
+    /// Acknowledged records by sequence.
+    durable: BTreeMap<u64, Vec<u8>>,
+    /// Unknown ones: they may be there, in this order, behind the durable ones.
+    unknown: Vec<Vec<u8>>,
+    /// Progress as of the last flush, and the states since, any of which a crash may bring back.
+    states: Vec<Progress>,
+    counter: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Progress {
+    settled: std::collections::BTreeSet<u64>,
+    notes: BTreeMap<u64, u32>,
+}
+
+struct World {
+    store: Store,
+    log: Arc<Log>,
+    settles: Arc<SettleLog>,
+    flaky: Arc<Flaky>,
+}
+
+impl World {
+    fn open(path: &std::path::Path) -> Self {
+        let flaky = Flaky::new();
+        let options = Options { segment_bytes: 2000, disk: flaky.disk(), ..options() };
+        let (store, damage) = Store::open(path, options).unwrap();
+        assert_eq!(damage, [], "a power loss damages nothing that was durable");
+        let log = store.ensure_log("t").unwrap();
+        let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
+        Self { store, log, settles, flaky }
+    }
+
+    fn progress(&self, end: u64) -> Progress {
+        let mut now = Progress::default();
+        for n in 1..end {
+            if self.settles.is_settled(n) {
+                now.settled.insert(n);
+            } else {
+                let (found, note) = self.settles.next_unsettled(n, self.settles.version()).unwrap();
+                assert_eq!(found, n);
+                if note.attempts > 0 {
+                    now.notes.insert(n, note.attempts);
+                }
+            }
+        }
+        now
+    }
+}
+
+impl Model {
+    fn end(&self) -> u64 {
+        self.durable.last_key_value().map_or(1, |(last, _)| last + 1)
+    }
+
+    fn now(&mut self) -> &mut Progress {
+        let last = self.states.last().cloned().unwrap_or_default();
+        self.states.push(last);
+        self.states.last_mut().unwrap()
+    }
+
+    /// Compares after a reopening, and takes over what turned out of the unknown.
+    fn check(&mut self, world: &World) {
+        let mut expected = self.durable.iter();
+        let mut unknown = std::mem::take(&mut self.unknown).into_iter();
+        let mut landed = Vec::new();
+        for item in read(&world.log, 1) {
+            let Item::Record(record) = item else { panic!("a hole: {item:?}") };
+            match expected.next() {
+                Some((sequence, bytes)) => {
+                    assert_eq!(
+                        (record.sequence, &record.bytes[..]),
+                        (*sequence, &bytes[..]),
+                        "a durable record"
+                    );
+                }
+                None => {
+                    let found = unknown.find(|bytes| bytes[..] == record.bytes[..]);
+                    landed.push((record.sequence, found.expect("nobody appended this")));
+                }
+            }
+        }
+        assert_eq!(expected.next(), None, "a durable record is lost");
+        self.durable.extend(landed);
+        let end = self.end();
+        assert_eq!(world.log.end(), end);
+        let now = world.progress(end);
+        assert!(self.states.contains(&now), "{now:?} is none of {:?}", self.states);
+        self.states = vec![now];
+    }
+
+    fn append(&mut self, world: &World, records: usize, bytes: usize) {
+        let records: Vec<Vec<u8>> = (0..records)
+            .map(|_| {
+                self.counter += 1;
+                let mut record = self.counter.to_le_bytes().to_vec();
+                record.resize(8 + bytes, self.counter as u8);
+                record
+            })
+            .collect();
+        let slices: Vec<&[u8]> = records.iter().map(|r| &r[..]).collect();
+        match append(&world.store, &world.log, &slices) {
+            Ok(appended) => {
+                assert_eq!(appended.first, self.end());
+                self.durable.extend((appended.first..).zip(records));
+            }
+            Err(AppendError::Unknown(_)) => self.unknown.extend(records),
+            Err(AppendError::Poisoned(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn apply(&mut self, world: &World, step: &Step) {
+        let end = self.end();
+        let version = world.settles.version();
+        match *step {
+            Step::Append { records, bytes } => self.append(world, records, bytes),
+            Step::Settle { at, count } if end > 1 => {
+                let from = 1 + at % (end - 1);
+                let to = (from + count).min(end);
+                world.settles.settle(from, to, version).unwrap();
+                let now = self.now();
+                now.settled.extend(from..to);
+                now.notes.retain(|n, _| !(from..to).contains(n));
+            }
+            Step::Note { at } if end > 1 => {
+                let sequence = 1 + at % (end - 1);
+                self.counter += 1;
+                let attempts = self.counter as u32;
+                world.settles.note(sequence, Note { attempts, first_ms: 5 }, version).unwrap();
+                let now = self.now();
+                if !now.settled.contains(&sequence) {
+                    now.notes.insert(sequence, attempts);
+                }
+            }
+            Step::Seek { to } => {
+                let to = 1 + to % end;
+                world.settles.seek(to);
+                *self.now() = Progress { settled: (1..to).collect(), notes: BTreeMap::new() };
+            }
+            Step::Flush => {
+                if flush(&world.settles).is_ok() && self.states.len() > 1 {
+                    self.states = self.states.split_off(self.states.len() - 1);
+                }
+            }
+            _ => {}
+        }
+        // In memory everything holds at once, durable or not.
+        assert_eq!(Some(&world.progress(self.end())), self.states.last());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_work_with_power_losses_keeps_every_promise(steps in prop::collection::vec(step(), 1..60)) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut world = World::open(directory.path());
+        let mut model = Model { states: vec![Progress::default()], ..Model::default() };
+        let mut doom = None;
+        for step in &steps {
+            match *step {
+                Step::PowerLoss { operations, seed } if doom.is_none() => {
+                    world.flaky.die_after(operations);
+                    doom = Some(seed);
+                }
+                Step::Reopen | Step::PowerLoss { .. } => {
+                    let flaky = Arc::clone(&world.flaky);
+                    drop(world);
+                    if let Some(seed) = doom.take() {
+                        flaky.lose_power(seed);
+                    }
+                    world = World::open(directory.path());
+                    model.check(&world);
+                }
+                _ => model.apply(&world, step),
+            }
+        }
+    }
+}

@@ -137,3 +137,38 @@ async fn a_gigabyte_of_an_answer_is_not_taken_in() {
         assert!(peak_bytes < 256 << 20, "the sidecar grew to {} MiB", peak_bytes >> 20);
     }
 }
+
+#[tokio::test]
+async fn a_full_topic_answers_507_alone_and_takes_events_again_when_it_has_drained() {
+    let webhook = Webhook::scripted(|_| Answer::status(503)).await;
+    let setup = Setup::new().subscription("sick", &webhook.url("/"), json!({}));
+    let setup = setup.with("/brokers/local/embedded/max_bytes_per_topic", json!("1MiB"));
+    let sidecar = Postrider::start(setup.with("/topics/payments", json!({}))).await;
+    let body = format!("\"{}\"", "x".repeat(16_384));
+    let headers = [("content-type", "application/json"), ("postrider-key", "k")];
+    let mut accepted = 0;
+    let refusal = loop {
+        let answer = sidecar.publish("/v1/topics/orders/events", &headers, &body).await;
+        if !answer.status.is_success() {
+            break answer;
+        }
+        accepted += 1;
+        assert!(accepted < 1_000, "16 MiB were taken where 1 MiB may wait");
+    };
+    assert_eq!(
+        (refusal.status.as_u16(), refusal.code().as_deref()),
+        (507, Some("log_full")),
+        "{}",
+        refusal.text()
+    );
+    let other = sidecar.publish("/v1/topics/payments/events", &headers, &body).await;
+    assert!(other.status.is_success(), "another topic is not full: {}", other.text());
+    let status = sidecar.admin(Method::GET, "/v1/status").await;
+    assert!(status.to_string().contains("sick"), "status names the subscription: {status:#}");
+
+    webhook.answer(|_| Answer::status(204));
+    webhook.until_delivered(accepted).await;
+    sidecar.until_settled("sick").await;
+    let answer = sidecar.publish("/v1/topics/orders/events", &headers, &body).await;
+    assert!(answer.status.is_success(), "a topic that has drained takes events again: {}", answer.text());
+}

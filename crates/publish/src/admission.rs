@@ -10,7 +10,7 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub events_max: u64,
-    /// Bytes of events, as they are stored.
+    /// Bytes of events: attributes and data.
     pub bytes_max: u64,
     /// What a publisher that is refused for it is told to wait.
     pub retry_after: Duration,

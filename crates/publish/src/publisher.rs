@@ -108,18 +108,21 @@ impl Publisher {
         })
     }
 
+    /// Checks one event by itself and gives it its key: later, [`prepare`](Self::prepare) will not refuse it for its own
+    /// sake. For streams, which are checked as they come and published in groups. Errors name index 0.
+    pub fn vet(&self, topic: &Topic, item: &mut Item) -> Result<(), Error> {
+        check_one(topic, item, 0).map(drop).inspect_err(|error| {
+            self.tell_refused(&topic.name, error.code(), std::slice::from_ref(item));
+        })
+    }
+
     fn check(&self, topic: Arc<Topic>, items: Vec<Item>, begun: Instant) -> Result<Prepared, Error> {
         self.check_gate(&topic)?;
         let mut sizes = Vec::with_capacity(items.len());
         let mut records = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            let bytes = item.event.encoded_len();
-            let max = topic.event_bytes_max;
-            if bytes > max {
-                return Err(Error::EventTooLarge { index, bytes, topic: topic.name.to_string(), max });
-            }
-            let key =
-                key::of(&topic, &item.event, item.key).map_err(|bytes| Error::KeyTooLong { index, bytes })?;
+        for (index, mut item) in items.into_iter().enumerate() {
+            let bytes = check_one(&topic, &mut item, index)?;
+            let key = item.key;
             let hop = Hop {
                 traceparent: item.traceparent,
                 tracestate: item.tracestate,
@@ -162,7 +165,7 @@ impl Publisher {
         deadline: Instant,
     ) -> Result<impl Future<Output = Outcome> + Send + use<>, Error> {
         let bytes = match &record.body {
-            Body::Event(event) => event.encoded_len(),
+            Body::Event(event) => event.size(),
             Body::Foreign { bytes, .. } => bytes.len(),
         };
         let permit = self.inner.admission.admit_always(1, bytes as u64)?;
@@ -252,6 +255,18 @@ impl Prepared {
     pub fn topic(&self) -> &Arc<Topic> {
         &self.topic
     }
+}
+
+/// Checks an event's size and sets its key. Returns the size in bytes.
+fn check_one(topic: &Topic, item: &mut Item, index: usize) -> Result<usize, Error> {
+    let bytes = item.event.size();
+    let max = topic.event_bytes_max;
+    if bytes > max {
+        return Err(Error::EventTooLarge { index, bytes, topic: topic.name.to_string(), max });
+    }
+    item.key =
+        key::of(topic, &item.event, item.key.take()).map_err(|bytes| Error::KeyTooLong { index, bytes })?;
+    Ok(bytes)
 }
 
 fn trace_of(item: &Item) -> Option<Trace> {

@@ -1,0 +1,133 @@
+use broker::{Key, TraceParent};
+use bytes::Bytes;
+use event::Event;
+use http::header::HeaderMap;
+use publish::Item;
+
+use crate::problem::Problem;
+
+/// What a request's headers say of all of its events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Context {
+    key: Option<Key>,
+    traceparent: Option<TraceParent>,
+    tracestate: Option<Box<str>>,
+    /// `prefer: return=minimal` (RFC 7240): an empty answer to a success.
+    pub(super) minimal: bool,
+    /// `prefer: handling=strict`: the worst status instead of 207.
+    pub(super) strict: bool,
+}
+
+/// More of it is not carried on: the rule says that 512 bytes should be (W3C Trace Context §3.3.1.5).
+const TRACESTATE_BYTES_MAX: usize = 2048;
+
+impl Context {
+    pub(super) fn read(headers: &HeaderMap) -> Result<Self, Problem> {
+        let traceparent = traceparent(headers);
+        let mut context = Self {
+            key: key(headers)?,
+            traceparent,
+            tracestate: traceparent.and_then(|_| tracestate(headers)),
+            ..Self::default()
+        };
+        for value in headers.get_all("prefer") {
+            for preference in value.to_str().unwrap_or_default().split(',') {
+                let preference = preference.split(';').next().unwrap_or_default().trim();
+                context.minimal |= preference.eq_ignore_ascii_case("return=minimal");
+                context.strict |= preference.eq_ignore_ascii_case("handling=strict");
+            }
+        }
+        Ok(context)
+    }
+
+    /// One of the request's events, to be published.
+    pub(super) fn item(&self, event: Event) -> Item {
+        Item {
+            event,
+            key: self.key.clone(),
+            traceparent: self.traceparent,
+            tracestate: self.tracestate.clone(),
+        }
+    }
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
+    let mut values = headers.get_all("postrider-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::new("bad_request", "the request has more than one postrider-key header"));
+    }
+    if value.len() > Key::BYTES_MAX {
+        let detail = format!("postrider-key has {} bytes; at most 1,024 are allowed", value.len());
+        return Err(Problem::new("key_too_long", detail));
+    }
+    Ok(Key::new(Bytes::copy_from_slice(value.as_bytes())))
+}
+
+/// An invalid or repeated header is as good as none (W3C Trace Context §3.2.2).
+fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut values = headers.get_all("traceparent").iter();
+    let value = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
+    TraceParent::parse(value.as_bytes())
+}
+
+/// Several headers are one list, in their order (W3C Trace Context §3.3.1).
+fn tracestate(headers: &HeaderMap) -> Option<Box<str>> {
+    let mut all = String::new();
+    for value in headers.get_all("tracestate") {
+        let value = value.to_str().ok()?.trim();
+        if !all.is_empty() && !value.is_empty() {
+            all.push(',');
+        }
+        all.push_str(value);
+    }
+    (!all.is_empty() && all.len() <= TRACESTATE_BYTES_MAX).then(|| all.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_trace_is_read_as_its_rules_say() {
+        let read = |pairs: &[(&'static str, &str)]| Context::read(&headers(pairs)).unwrap();
+        let context = read(&[("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2")]);
+        assert_eq!(context.traceparent.map(|t| t.to_string()).as_deref(), Some(PARENT));
+        assert_eq!(context.tracestate.as_deref(), Some("a=1,b=2"));
+        let alone = read(&[("tracestate", "a=1")]);
+        assert_eq!(alone.tracestate, None, "tracestate means nothing without traceparent");
+        assert_eq!(read(&[("traceparent", "nonsense")]).traceparent, None);
+        assert_eq!(read(&[("traceparent", PARENT), ("traceparent", PARENT)]).traceparent, None);
+    }
+
+    #[test]
+    fn preferences_are_found_wherever_they_stand() {
+        let read = |value: &str| Context::read(&headers(&[("prefer", value)])).unwrap();
+        let both = read("respond-async, Return=Minimal; x=y, handling=strict");
+        assert!(both.minimal && both.strict);
+        let none = read("return=representation, handling=lenient");
+        assert!(!none.minimal && !none.strict);
+    }
+
+    #[test]
+    fn a_key_is_taken_within_its_bound() {
+        let read = |value: &str| Context::read(&headers(&[("postrider-key", value)]));
+        assert_eq!(read("k").unwrap().key, Key::new("k"));
+        assert_eq!(read("").unwrap().key, None);
+        assert!(read(&"k".repeat(1024)).is_ok());
+        assert_eq!(read(&"k".repeat(1025)).unwrap_err().code(), "key_too_long");
+    }
+}

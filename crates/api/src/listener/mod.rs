@@ -1,0 +1,115 @@
+//! Addresses, connections, and what is the same for all three listeners.
+
+mod bind;
+mod connection;
+mod quiet;
+mod socket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use bind::{BindError, BindErrorKind, Listener};
+
+use crate::{Caller, Face, Limits};
+use socket::Socket;
+
+/// An answer's body: in one piece, as nearly all are, or streamed.
+pub type Body = Either<Full<Bytes>, axum::body::Body>;
+
+/// One of the three faces: answers requests. Cheap to clone, once a connection.
+pub trait Handle: Clone + Send + Sync + 'static {
+    const FACE: Face;
+
+    /// Answers a request. The future is dropped when the client disconnects.
+    fn handle(
+        &self,
+        caller: Arc<Caller>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Answers on a listener until `stop` is cancelled: then nothing more is accepted, requests under way end, and their
+/// connections close. All tasks are on the tracker, so that waiting for it (with a bound) is waiting for the last answer.
+pub fn serve<H: Handle>(
+    listener: Listener,
+    handle: H,
+    limits: Limits,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let (sockets, guard) = listener.into_sockets();
+    let places = Arc::new(Semaphore::new(limits.connections));
+    for socket in sockets {
+        let serving = Serving {
+            handle: handle.clone(),
+            limits,
+            places: places.clone(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        // The file of a Unix socket goes when its last accept loop ends.
+        let guard = guard.clone();
+        tasks.spawn(async move {
+            serving.accept(socket).await;
+            drop(guard);
+        });
+    }
+}
+
+/// What the tasks of one listener share.
+#[derive(Clone)]
+struct Serving<H> {
+    handle: H,
+    limits: Limits,
+    /// Over the bound on connections none is accepted; the kernel's queue holds what waits.
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl<H: Handle> Serving<H> {
+    async fn accept(self, socket: Socket) {
+        loop {
+            let next = async {
+                let place = self.places.clone().acquire_owned().await.ok()?;
+                Some((place, socket.accept().await))
+            };
+            let (place, accepted) = tokio::select! {
+                () = self.stop.cancelled() => return,
+                next = next => match next {
+                    Some(next) => next,
+                    None => return,
+                },
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let caller = Arc::new(Caller { face: H::FACE, peer });
+                    let serving = self.clone();
+                    self.tasks.spawn(async move {
+                        serving.connection(stream, caller).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => self.pause(&error).await,
+            }
+        }
+    }
+
+    /// A failed accept is the peer's affair (it went away), or there are no file descriptors: then trying again at once
+    /// would burn a core.
+    async fn pause(&self, error: &std::io::Error) {
+        use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+        if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+            tracing::warn!(%error, "cannot accept connections: trying again");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}

@@ -171,6 +171,7 @@ impl Engine {
             self.breaker.close();
             actions.list.push(Action::Transition(Transition::BreakerClosed));
         }
+        (self.probes.asked, self.probes.reach) = (0, 0);
         self.window.restart(self.policy.window.initial);
     }
 

@@ -63,15 +63,14 @@ impl Engine {
         }
     }
 
-    /// While nothing but probes may be sent, only what a probe needs is read: one delivery, or a few more where the last
-    /// probe's lane is the only one there is.
+    /// While nothing but probes may be sent, only what a probe needs is read: one delivery, or a few more where every
+    /// lane that is held was probed in vain.
     fn probe_target(&self) -> u32 {
         let candidates = self.dispatchable() + self.retries.live();
         match candidates {
             _ if self.gate.is_shut() || self.probes.open => 0,
             0 => self.deliveries.held().saturating_add(1),
-            1 => self.probes.reach,
-            _ => 0,
+            _ => self.probes.reach,
         }
     }
 

@@ -7,7 +7,8 @@ use crate::lanes::LaneId;
 use crate::list::NONE;
 use crate::{Action, Actions, Engine, Mode};
 
-/// How many deliveries more may be held to find another lane to probe.
+/// How many deliveries more may be held once every lane that is held was probed in vain: were all of them poisoned, the
+/// healthy ones behind them would otherwise never be read, and the breaker never close.
 const PROBE_REACH: u32 = 16;
 
 impl Engine {
@@ -160,13 +161,14 @@ impl Engine {
         if self.probes.open || due.is_none_or(|due| due > self.now.monotonic) {
             return;
         }
-        let another = self.other_lane();
-        if another.is_none() {
-            self.probes.reach = self.deliveries.held().saturating_add(PROBE_REACH);
-        }
-        let Some(at) = another.or_else(|| self.any_lane()) else {
+        let Some(at) = self.other_lane().or_else(|| self.any_lane()) else {
             return;
         };
+        self.probes.asked += 1;
+        if self.probes.asked >= self.lanes.ready() + self.free.len() + self.retries.live() {
+            self.probes.asked = 0;
+            self.probes.reach = self.deliveries.held().saturating_add(PROBE_REACH);
+        }
         self.probes.open = true;
         self.probes.last = Some((self.deliveries[at].lane, at));
         self.probes.waiting_next = !self.probes.waiting_next;

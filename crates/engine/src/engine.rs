@@ -54,7 +54,9 @@ pub(crate) struct Probes {
     pub(crate) last: Option<(LaneId, Handle)>,
     /// The next one prefers a delivery that waits for its retry.
     pub(crate) waiting_next: bool,
-    /// No other lane was there to probe: so many deliveries may be held to find one.
+    /// Probes since more was read for them.
+    pub(crate) asked: u32,
+    /// Every lane that is held has been asked: so many deliveries may be held to find another.
     pub(crate) reach: u32,
 }
 

@@ -120,7 +120,7 @@ fn a_poisoned_lane_cannot_keep_it_open() {
 }
 
 #[test]
-fn where_only_the_last_probes_lane_is_held_more_is_read_to_find_another() {
+fn where_every_lane_that_is_held_was_probed_in_vain_more_is_read_to_find_another() {
     let mut h = Harness::new(wide());
     let tokens = h.arrive(0, &[1; 10]);
     while h.engine.status().breaker == BreakerState::Closed {
@@ -176,5 +176,29 @@ fn a_429_in_a_row_does_not_open_it() {
         h.next_attempt(secs(300));
         h.answer(token, Outcome::Retry { scope: Scope::Endpoint, after: Some(Duration::from_millis(10)) });
     }
+    assert_eq!(h.engine.status().breaker, BreakerState::Closed);
+}
+
+#[test]
+fn poisoned_lanes_alone_cannot_keep_healthy_ones_from_being_read() {
+    let mut h = Harness::new(wide());
+    h.arrive(0, &[1, 2, 3, 4, 5, 6]);
+    let (mut held, mut healthy) = (6, 0);
+    for _ in 0..30 {
+        let open = h.next_attempt(secs(60));
+        let poisoned = open.tokens[0].slot < 6;
+        h.answer(open.tokens[0], if poisoned { EVENT } else { Outcome::Done });
+        healthy += u32::from(!poisoned);
+        let credit = h.log.iter().rev().find_map(|action| match action {
+            Action::Credit { events, .. } => Some(*events),
+            _ => None,
+        });
+        // The broker has healthy events behind the poisoned ones, and hands out what it is granted.
+        while held < credit.unwrap_or(0).min(40) {
+            h.arrive(held, &[u128::from(held) + 100]);
+            held += 1;
+        }
+    }
+    assert!(healthy > 0);
     assert_eq!(h.engine.status().breaker, BreakerState::Closed);
 }

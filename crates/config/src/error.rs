@@ -198,7 +198,6 @@ impl std::error::Error for Errors {}
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("warning: ")?;
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }

@@ -84,31 +84,26 @@ impl Node {
     /// The place that decides the value at a path: the value itself or, for a default, the key of its nearest ancestor
     /// that is written down.
     pub(crate) fn locate(&self, path: &Path) -> At {
+        match self.find(path) {
+            Some(Self { at, kind: Kind::Scalar(_) }) => *at,
+            _ => self.locate_key(path),
+        }
+    }
+
+    /// The key at a path, or that of its nearest ancestor that is written down.
+    pub(crate) fn locate_key(&self, path: &Path) -> At {
         let mut node = self;
         let mut at = self.at;
         for step in path.steps() {
-            match (step, &node.kind) {
-                (Step::Key(key), Kind::Map(_)) => match node.get(key) {
-                    Some(entry) => {
-                        at = entry.key_at;
-                        node = &entry.node;
-                    }
-                    None => return at,
-                },
-                (Step::Index(index), Kind::List(items)) => match items.get(*index) {
-                    Some(item) => {
-                        at = item.at;
-                        node = item;
-                    }
-                    None => return at,
-                },
-                _ => return at,
-            }
+            let below = match (step, &node.kind) {
+                (Step::Key(key), Kind::Map(_)) => node.get(key).map(|entry| (entry.key_at, &entry.node)),
+                (Step::Index(index), Kind::List(items)) => items.get(*index).map(|item| (item.at, item)),
+                _ => None,
+            };
+            let Some(below) = below else { break };
+            (at, node) = below;
         }
-        match &node.kind {
-            Kind::Scalar(_) => node.at,
-            _ => at,
-        }
+        at
     }
 }
 

@@ -72,7 +72,14 @@ impl Field {
         let object = schema.ensure_object();
         object.insert("description".to_owned(), paragraph(docs).into());
         if object.contains_key("additionalProperties") {
-            object.entry("patternProperties").or_insert_with(|| json!({ "^x-": true }));
+            let patterns = object.entry("patternProperties").or_insert_with(|| json!({}));
+            if let Value::Object(patterns) = patterns {
+                // The one map whose keys are numbers is that of answers, by their status.
+                if let Some(answer) = patterns.remove(r"^\d+$") {
+                    patterns.insert("^[2-5][0-9]{2}$".to_owned(), answer);
+                }
+                patterns.insert("^x-".to_owned(), true.into());
+            }
         }
         if let Some(number @ ("integer" | "number")) = object.get("type").and_then(Value::as_str) {
             let types = json!([number, "string"]);

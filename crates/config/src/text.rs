@@ -26,11 +26,18 @@ pub(crate) trait Text: Sized + fmt::Display {
 /// Decodes a [`Text`].
 pub(crate) fn decode<T: Text>(node: &Node, cx: &mut Context) -> T {
     let Some(scalar) = cx.scalar(node, T::NOUN, Some(T::HINT.to_owned())) else { return T::placeholder() };
-    T::parse(&scalar.text).unwrap_or_else(|reason| {
-        let message = format!("`{}` is not {}: {reason}", scalar.shown(), T::NOUN);
-        cx.error(Code::BadValue, node.at, message, Some(T::HINT.to_owned()));
-        T::placeholder()
-    })
+    match T::parse(&scalar.text) {
+        Ok(value) if scalar.is_text() => value,
+        Ok(_) => {
+            cx.wrong_type(node, T::NOUN, Some(format!("Quote it: \"{}\".", scalar.shown())));
+            T::placeholder()
+        }
+        Err(reason) => {
+            let message = format!("`{}` is not {}: {reason}", scalar.shown(), T::NOUN);
+            cx.error(Code::BadValue, node.at, message, Some(T::HINT.to_owned()));
+            T::placeholder()
+        }
+    }
 }
 
 /// Makes a [`Text`] a value of the configuration: decoded, serialised as its text, described in the schema.

@@ -12,7 +12,7 @@ use crate::error::{Code, Draft, Warning};
 use crate::names;
 use crate::node::{Kind, Node};
 use crate::path::Path;
-use crate::source::Source;
+use crate::source::{At, Source};
 use crate::suggest;
 use crate::tree::Config;
 
@@ -55,14 +55,25 @@ struct Check<'a> {
 impl Check<'_> {
     /// Reports an error, unless the value is a placeholder or was reported already.
     fn error(&mut self, code: Code, path: &Path, message: impl Into<String>, hint: impl Into<String>) {
+        let at = self.root.locate(path);
+        self.error_at(at, code, path, message, hint);
+    }
+
+    fn error_at(
+        &mut self,
+        at: At,
+        code: Code,
+        path: &Path,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         let reported =
             self.cx.errors.iter().skip(self.known).any(|error| error.path == *path && error.code == code);
         if reported || self.is_placeholder(path) {
             return;
         }
-        let at = Some(self.root.locate(path));
         let hint = Some(hint.into()).filter(|hint| !hint.is_empty());
-        self.cx.errors.push(Draft { code, at, path: path.clone(), message: message.into(), hint });
+        self.cx.errors.push(Draft { code, at: Some(at), path: path.clone(), message: message.into(), hint });
     }
 
     fn warn(&mut self, path: &Path, message: impl Into<String>) {
@@ -98,7 +109,8 @@ impl Check<'_> {
         }
     }
 
-    /// Reports a name that is none of those that `map` (a key of the root) configures.
+    /// Reports a name that is none of those that `map` (a key of the root) configures. The name is the value at the
+    /// path, or the last key of the path itself.
     fn reference<'n>(
         &mut self,
         path: &Path,
@@ -116,7 +128,13 @@ impl Check<'_> {
             None if known.is_empty() => format!("There is none: add one below `{map}`."),
             None => format!("Known: {}.", listed(&known)),
         };
-        let message = format!("no {what} `{}` is configured", self.shown(path, name));
-        self.error(Code::UnknownReference, path, message, hint);
+        let value =
+            matches!(self.root.find(path).map(|node| &node.kind), Some(Kind::Scalar(s)) if s.text == name);
+        let (at, name) = if value {
+            (self.root.locate(path), self.shown(path, name))
+        } else {
+            (self.root.locate_key(path), name.to_owned())
+        };
+        self.error_at(at, Code::UnknownReference, path, format!("no {what} `{name}` is configured"), hint);
     }
 }

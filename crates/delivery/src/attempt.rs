@@ -48,6 +48,21 @@ pub(crate) enum Load {
     Stored(BoxFuture<'static, Result<Record, broker::Error>>),
 }
 
+impl Load {
+    pub(crate) async fn await_record(self) -> Result<Box<Record>, broker::Error> {
+        match self {
+            Self::Here(record) => Ok(record),
+            Self::Stored(loading) => match tokio::time::timeout(LOAD_TIMEOUT, loading).await {
+                Ok(loaded) => loaded.map(Box::new),
+                Err(_) => {
+                    let message = format!("the broker did not bring it within {LOAD_TIMEOUT:?}");
+                    Err(broker::Error::new(broker::ErrorKind::Unavailable, message))
+                }
+            },
+        }
+    }
+}
+
 /// How an attempt ended, delivery by delivery.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -88,6 +103,9 @@ struct Loaded {
     number: u32,
     record: Result<Box<Record>, broker::Error>,
 }
+
+/// Longest time that a record takes from the broker's disk.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 const RETRY_EVENT: Outcome = Outcome::Retry { scope: Scope::Event, after: None };
 
@@ -238,11 +256,7 @@ fn foreign(token: Token, record: &Record, reason: &str) -> Ended {
 
 async fn load(parts: Vec<JobPart>) -> Vec<Loaded> {
     let loading = parts.into_iter().map(|part| async move {
-        let record = match part.record {
-            Load::Here(record) => Ok(record),
-            Load::Stored(loading) => loading.await.map(Box::new),
-        };
-        Loaded { token: part.token, number: part.number, record }
+        Loaded { token: part.token, number: part.number, record: part.record.await_record().await }
     });
     futures::future::join_all(loading).await
 }

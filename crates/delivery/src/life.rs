@@ -83,7 +83,7 @@ impl Life {
 
     /// From ensuring to the end of the source.
     async fn period(&mut self) -> End {
-        let opening = open(self.spec.clone(), self.shared.clone());
+        let opening = open(self.spec.clone(), self.shared.clone(), self.tools.publisher.clone());
         let source = match self.meanwhile(opening).await {
             Some(Ok(source)) => source,
             Some(Err(error)) => return End::Lost(error),
@@ -181,14 +181,22 @@ pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
 }
 
-/// Makes the subscription, its dead-letter topic and the subscription on that durable, then opens the first. The source
+/// Makes the subscription, its dead-letter topic, the subscription on that, and its reply topic durable, then opens the
+/// first. The source
 /// hands nothing out before it is granted credit.
-fn open(spec: Arc<Spec>, shared: Arc<Shared>) -> BoxFuture<'static, Result<Box<dyn Source>, broker::Error>> {
+fn open(
+    spec: Arc<Spec>,
+    shared: Arc<Shared>,
+    publisher: Publisher,
+) -> BoxFuture<'static, Result<Box<dyn Source>, broker::Error>> {
     Box::pin(async move {
         spec.driver.ensure(&spec.durable).await?;
         let letters = &spec.dead_letter;
         letters.driver.ensure_topic(&letters.on_broker).await?;
         letters.driver.ensure(&spec.redrive(None)).await?;
+        if let Some(replies) = spec.reply_topic.as_deref().and_then(|name| publisher.topic(name)) {
+            replies.driver.ensure_topic(&replies.on_broker).await?;
+        }
         shared.set_ensured(true);
         spec.driver.open(&spec.durable, Credit::NONE).await
     })

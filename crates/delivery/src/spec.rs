@@ -16,6 +16,7 @@ pub struct Spec {
     pub broker: String,
     pub driver: Arc<dyn Driver>,
     pub webhook: Webhook,
+    /// Its `mode` is that of the webhook, whatever stands here.
     pub policy: engine::Policy,
     /// Where dead letters go.
     pub dead_letter: publish::Topic,
@@ -69,6 +70,16 @@ impl Spec {
             ordered: self.durable.ordered,
             until,
         }
+    }
+
+    /// The policy as the engine is to have it: how many events go into an attempt follows from how a request is written,
+    /// and nothing else may say otherwise, because events beyond what a request carries would count as delivered.
+    pub(crate) fn engine_policy(&self) -> engine::Policy {
+        let mode = match self.webhook.mode {
+            Mode::Batch { events } => engine::Mode::Batch { events },
+            Mode::Binary | Mode::Structured | Mode::Raw => engine::Mode::Single,
+        };
+        engine::Policy { mode, ..self.policy.clone() }
     }
 
     /// Whether a subscription that runs as `self` has to be closed and opened anew to run as `other`.

@@ -61,7 +61,8 @@ impl<'a> Story<'a> {
 
 impl Drop for Story<'_> {
     fn drop(&mut self) {
-        if !self.ended {
+        // An attempt that panics is told by whoever catches that.
+        if !self.ended && !std::thread::panicking() {
             self.tell(AttemptResult::Abandoned, None);
         }
     }

@@ -56,10 +56,7 @@ impl Actor<'_> {
         let (endpoint, publisher) = (self.endpoint.clone(), self.life.tools.publisher.clone());
         let spec = self.life.spec.clone();
         let write = async move {
-            let record = match record {
-                Load::Here(record) => Ok(*record),
-                Load::Stored(loading) => loading.await,
-            };
+            let record = record.await_record().await;
             let (id, written) = match record {
                 Err(error) => (String::new(), Err(format!("it cannot be read from the broker: {error}"))),
                 Ok(record) => {
@@ -67,7 +64,7 @@ impl Actor<'_> {
                     let trace = trace_of(&record);
                     let (reason, attempts) = (verdict.reason, verdict.attempts);
                     let status = verdict.last.as_ref().and_then(|last| last.status);
-                    let (letter, record) = verdict.letter(record);
+                    let (letter, record) = verdict.letter(*record);
                     let deadline = Instant::now() + WRITE_TIMEOUT;
                     let written = match publisher.forward(&spec.dead_letter, record, Some(letter), deadline) {
                         Ok(outcome) => durable(outcome.await),

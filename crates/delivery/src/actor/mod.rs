@@ -133,7 +133,7 @@ impl<'a> Actor<'a> {
         life.shared.set_state("running", None);
         Ok(Self {
             endpoint: Arc::new(endpoint),
-            engine: Engine::new(life.spec.policy.clone(), fastrand::u64(..)),
+            engine: Engine::new(life.spec.engine_policy(), fastrand::u64(..)),
             epoch: Instant::now(),
             feeds: [Some(Feed::new(TOPIC, source, None)), None],
             attempts: Attempts::default(),
@@ -253,7 +253,7 @@ impl<'a> Actor<'a> {
             self.timer.reopen_at = Some(deadline);
             self.begin_to_drain();
         } else {
-            self.inputs.push(Input::Reconfigure(Box::new(spec.policy.clone())));
+            self.inputs.push(Input::Reconfigure(Box::new(spec.engine_policy())));
         }
     }
 

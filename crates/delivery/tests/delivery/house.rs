@@ -15,19 +15,20 @@ use tokio::sync::Notify;
 
 use crate::webhook::PATIENCE;
 
-pub const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub(crate) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-pub struct House {
-    pub broker: Broker,
-    pub publisher: Publisher,
-    pub subscriptions: Subscriptions,
-    pub told: Arc<Told>,
+pub(crate) struct House {
+    pub(crate) broker: Broker,
+    pub(crate) publisher: Publisher,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) told: Arc<Told>,
 }
 
 /// What telemetry was told, a line each.
 #[derive(Debug, Default)]
-pub struct Told {
+pub(crate) struct Told {
     lines: Mutex<Vec<String>>,
+    panic_at: Mutex<Option<&'static str>>,
     news: Notify,
 }
 
@@ -38,18 +39,25 @@ impl Observer for Recorder {
     fn observe(&self, happened: &Happened<'_>) {
         let mut line = String::new();
         write!(line, "{happened:?}").unwrap();
+        let panics = self.0.panic_at.lock().take_if(|part| line.contains(*part)).is_some();
+        assert!(!panics, "asked for");
         self.0.lines.lock().push(line);
         self.0.news.notify_waiters();
     }
 }
 
 impl Told {
-    pub fn count(&self, part: &str) -> usize {
+    /// Lets the observer panic when it is told this.
+    pub(crate) fn panic_once_at(&self, part: &'static str) {
+        *self.panic_at.lock() = Some(part);
+    }
+
+    pub(crate) fn count(&self, part: &str) -> usize {
         self.lines.lock().iter().filter(|line| line.contains(part)).count()
     }
 
     /// Waits until `times` lines contain this.
-    pub async fn wait(&self, part: &str, times: usize) {
+    pub(crate) async fn wait(&self, part: &str, times: usize) {
         let wait = async {
             loop {
                 let news = self.news.notified();
@@ -68,18 +76,18 @@ impl Told {
 }
 
 impl House {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Settings::default())
     }
 
     /// Whose broker hands out positions, as the embedded one does.
-    pub fn stored() -> Self {
+    pub(crate) fn stored() -> Self {
         let defaults = Settings::default();
         let capabilities = Capabilities { stored_payloads: true, ..defaults.capabilities };
         Self::with(Settings { capabilities, ..defaults })
     }
 
-    pub fn restless() -> Self {
+    pub(crate) fn restless() -> Self {
         Self::with(Settings { faults: Faults::restless(), ..Settings::default() })
     }
 
@@ -94,7 +102,7 @@ impl House {
         house
     }
 
-    pub fn topic(&self, name: &str, open: bool) -> Topic {
+    pub(crate) fn topic(&self, name: &str, open: bool) -> Topic {
         Topic {
             name: name.into(),
             broker: "local".into(),
@@ -107,7 +115,7 @@ impl House {
         }
     }
 
-    pub fn spec(&self, name: &str, uri: http::Uri) -> Spec {
+    pub(crate) fn spec(&self, name: &str, uri: http::Uri) -> Spec {
         Spec {
             name: name.into(),
             durable: broker::Subscription {
@@ -134,27 +142,27 @@ impl House {
         }
     }
 
-    pub async fn add(&self, spec: Spec) {
+    pub(crate) async fn add(&self, spec: Spec) {
         self.subscriptions.add(spec).unwrap();
         tokio::time::timeout(PATIENCE, self.subscriptions.ensured()).await.unwrap();
     }
 
     /// Publishes an event with this id, under this key, durably.
-    pub async fn publish(&self, id: &str, key: Option<&str>) {
+    pub(crate) async fn publish(&self, id: &str, key: Option<&str>) {
         let key = key.map(|key| Key::new(key.to_owned()).unwrap());
         let traceparent = TraceParent::parse(TRACE.as_bytes());
         let item = Item { event: event(id), key, traceparent, tracestate: Some("a=b".into()) };
         self.publish_item(item).await;
     }
 
-    pub async fn publish_item(&self, item: Item) {
+    pub(crate) async fn publish_item(&self, item: Item) {
         let deadline = Instant::now() + PATIENCE;
         let outcomes = self.publisher.publish("orders", vec![item], deadline).unwrap().await;
         assert!(outcomes[0].is_durable(), "{outcomes:?}");
     }
 
     /// What a foreign producer wrote.
-    pub async fn publish_foreign(&self, bytes: &'static [u8]) {
+    pub(crate) async fn publish_foreign(&self, bytes: &'static [u8]) {
         let body = Body::Foreign { bytes: bytes.into(), reason: "it has no id".into() };
         let record = Record { key: None, body, hop: Hop::default(), letter: None };
         let topic = "b-orders".into();
@@ -163,13 +171,13 @@ impl House {
         assert!(outcomes[0].is_durable(), "{outcomes:?}");
     }
 
-    pub async fn drain(&self) {
+    pub(crate) async fn drain(&self) {
         let within = Instant::now() + Duration::from_secs(5);
         tokio::time::timeout(PATIENCE, self.subscriptions.drain_all(within)).await.expect("a drain ends");
     }
 
     /// Waits until the subscription's status is as wanted.
-    pub async fn status(&self, name: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+    pub(crate) async fn status(&self, name: &str, wanted: impl Fn(&Status) -> bool) -> Status {
         let begun = Instant::now();
         loop {
             let status = self.subscriptions.status(name).unwrap();
@@ -182,12 +190,12 @@ impl House {
     }
 
     /// The records of a topic of the broker.
-    pub fn log(&self, topic: &str) -> Vec<Record> {
+    pub(crate) fn log(&self, topic: &str) -> Vec<Record> {
         self.broker.with(|model, _| model.log(topic).map(|(_, record)| record.clone()).collect())
     }
 }
 
-pub fn event(id: &str) -> Event {
+pub(crate) fn event(id: &str) -> Event {
     Event::builder()
         .id(id)
         .source("/shop")
@@ -199,7 +207,7 @@ pub fn event(id: &str) -> Event {
 }
 
 /// Quick to try again, slow to give up.
-pub fn policy() -> engine::Policy {
+pub(crate) fn policy() -> engine::Policy {
     engine::Policy {
         ordering: engine::Ordering::Key,
         concurrency: 16,

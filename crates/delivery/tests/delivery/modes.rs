@@ -50,8 +50,9 @@ async fn binary_mode_carries_the_event_and_the_hop() {
 #[tokio::test]
 async fn the_hop_is_never_taken_from_the_events_attributes() {
     let started = "00-11111111111111111111111111111111-2222222222222222-01";
-    let with = |event: &str| {
-        let builder = Event::builder().id(event).source("/s").kind("t").data(event::Data::Binary("x".into()));
+    let with = |id: &str| {
+        let builder = Event::builder().id(id).source("/s").kind("t").data_content_type("text/plain");
+        let builder = builder.data(event::Data::Binary("x".into()));
         builder.extension("traceparent", Value::String(started)).build().unwrap()
     };
     let seen = delivered(Mode::Binary, item(with("e1"), "")).await;
@@ -107,7 +108,6 @@ async fn a_batch_is_judged_as_one_and_its_poison_alone() {
     .await;
     let mut spec = house.spec("billing", hook.uri());
     spec.webhook.mode = Mode::Batch { events: 10 };
-    spec.policy.mode = engine::Mode::Batch { events: 10 };
     house.add(spec).await;
     house.subscriptions.pause("billing").unwrap();
     house.told.wait("Paused", 1).await;

@@ -63,15 +63,15 @@ async fn a_drain_lets_open_attempts_end_and_gives_the_rest_back() {
     house.status("billing", |status| status.delivered == 2 && status.lag == 0).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_waits_for_the_answer_of_an_open_attempt() {
     let house = House::new();
     let (go, gate) = std::sync::mpsc::channel::<()>();
     let hook = Webhook::start(move |_| {
         tokio::task::block_in_place(|| gate.recv().unwrap());
         status(200)
-    });
-    let hook = hook.await;
+    })
+    .await;
     house.add(house.spec("billing", hook.uri())).await;
     house.publish("e1", None).await;
     house.told.wait("AttemptBegun", 1).await;

@@ -18,33 +18,33 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// Longest time that a test waits for something that is to happen.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub type Body = BoxBody<Bytes, Infallible>;
+pub(crate) type Body = BoxBody<Bytes, Infallible>;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub path: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     /// Requests that were open when this one came, itself included.
-    pub open: usize,
+    pub(crate) open: usize,
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.header("webhook-id")
     }
-    pub fn attempt(&self) -> u32 {
+    pub(crate) fn attempt(&self) -> u32 {
         self.header("postrider-attempt").parse().unwrap()
     }
 }
 
-pub enum Reply {
+pub(crate) enum Reply {
     Answer(Response<Body>),
     /// No answer, ever.
     Hang,
@@ -55,8 +55,8 @@ pub enum Reply {
 type Script = Box<dyn FnMut(&Seen) -> Reply + Send>;
 
 /// The server. Dropped, it is gone: later connections are refused.
-pub struct Webhook {
-    pub address: SocketAddr,
+pub(crate) struct Webhook {
+    pub(crate) address: SocketAddr,
     requests: tokio::sync::Mutex<mpsc::UnboundedReceiver<Seen>>,
     closed: tokio::sync::Mutex<mpsc::UnboundedReceiver<()>>,
     _tasks: JoinSet<()>,
@@ -75,11 +75,11 @@ impl Drop for Open {
     }
 }
 
-pub fn status(code: u16) -> Reply {
+pub(crate) fn status(code: u16) -> Reply {
     answer(code, &[], "")
 }
 
-pub fn answer(code: u16, headers: &[(&str, &str)], body: &str) -> Reply {
+pub(crate) fn answer(code: u16, headers: &[(&str, &str)], body: &str) -> Reply {
     let mut response = Response::builder().status(code);
     for (name, value) in headers {
         response = response.header(*name, *value);
@@ -88,11 +88,11 @@ pub fn answer(code: u16, headers: &[(&str, &str)], body: &str) -> Reply {
 }
 
 impl Webhook {
-    pub async fn start(script: impl FnMut(&Seen) -> Reply + Send + 'static) -> Self {
+    pub(crate) async fn start(script: impl FnMut(&Seen) -> Reply + Send + 'static) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
     }
 
-    pub fn on(listener: TcpListener, script: impl FnMut(&Seen) -> Reply + Send + 'static) -> Self {
+    pub(crate) fn on(listener: TcpListener, script: impl FnMut(&Seen) -> Reply + Send + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, requests) = mpsc::unbounded_channel();
         let (closing, closed) = mpsc::unbounded_channel();
@@ -133,24 +133,24 @@ impl Webhook {
         Self { address, requests: requests.into(), closed: closed.into(), _tasks: tasks }
     }
 
-    pub fn uri(&self) -> http::Uri {
+    pub(crate) fn uri(&self) -> http::Uri {
         format!("http://{}/hook?x=1", self.address).parse().unwrap()
     }
 
     /// The next request.
-    pub async fn next(&self) -> Seen {
+    pub(crate) async fn next(&self) -> Seen {
         let next = async { self.requests.lock().await.recv().await.unwrap() };
         tokio::time::timeout(PATIENCE, next).await.expect("a request comes")
     }
 
     /// Waits until a request is over: answered, or its connection closed.
-    pub async fn over(&self) {
+    pub(crate) async fn over(&self) {
         let over = async { self.closed.lock().await.recv().await.unwrap() };
         tokio::time::timeout(PATIENCE, over).await.expect("a request ends");
     }
 
     /// Requests that came and were not looked at.
-    pub async fn unseen(&self) -> Vec<Seen> {
+    pub(crate) async fn unseen(&self) -> Vec<Seen> {
         let mut requests = self.requests.lock().await;
         std::iter::from_fn(|| requests.try_recv().ok()).collect()
     }

@@ -1,0 +1,140 @@
+//! Leases that are taken back, connections that are closed, panics, and brokers that say no.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use broker::model::SourceId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::house::House;
+use crate::mischief::{Mischief, Mischievous};
+use crate::webhook::{Reply, Webhook, status};
+
+#[tokio::test]
+async fn a_revoked_lease_closes_its_connection_and_comes_again() {
+    let house = House::new();
+    let mut first = true;
+    let hook =
+        Webhook::start(move |_| if std::mem::take(&mut first) { Reply::Hang } else { status(200) }).await;
+    house.add(house.spec("billing", hook.uri())).await;
+    house.publish("e1", Some("k")).await;
+    house.publish("e2", Some("k")).await;
+    hook.next().await;
+    house.broker.with(|model, now| model.revoke(now, SourceId(1), true, false));
+    hook.over().await;
+    let (again, second) = (hook.next().await, hook.next().await);
+    assert_eq!((again.id(), again.open, second.id(), second.open), ("e1", 1, "e2", 1));
+    house.status("billing", |status| status.delivered == 2 && status.dead_lettered == 0).await;
+    house.told.wait("Abandoned", 1).await;
+}
+
+#[tokio::test]
+async fn connections_are_kept_and_one_that_the_webhook_closed_costs_no_attempt() {
+    let house = House::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    let dialled = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    let counted = dialled.clone();
+    tasks.spawn(async move {
+        loop {
+            // Two answers a connection, then it is closed without a word.
+            let (mut stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            for _ in 0..2 {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\"}") {
+                    assert!(stream.read_buf(&mut request).await.unwrap() > 0, "a whole request comes");
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+            }
+        }
+    });
+    house.add(house.spec("billing", uri)).await;
+    for number in 1..=6 {
+        house.publish(&format!("e{number}"), None).await;
+        house.status("billing", |status| status.delivered == number).await;
+    }
+    assert_eq!(dialled.load(Ordering::SeqCst), 3);
+    assert_eq!(house.told.count("AttemptBegun"), 6, "a closed idle connection is no failed attempt");
+}
+
+/// A subscription over a driver that fails on demand.
+fn tricky(house: &House, uri: http::Uri, mischief: &Mischief) {
+    let mut spec = house.spec("billing", uri);
+    spec.driver = Arc::new(Mischievous(house.broker.clone(), mischief.clone()));
+    house.subscriptions.add(spec).unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_of_the_task_loses_nothing() {
+    let house = House::new();
+    let hook =
+        Webhook::start(|seen| if seen.id() == "e1" && seen.open == 1 { status(500) } else { status(200) })
+            .await;
+    let mischief = Mischief::default();
+    tricky(&house, hook.uri(), &mischief);
+    house.subscriptions.ensured().await;
+    house.publish("e1", Some("k")).await;
+    house.publish("e2", Some("j")).await;
+    hook.next().await;
+    mischief.panic_in_poll.store(true, Ordering::SeqCst);
+    house.publish("e3", Some("l")).await;
+    house.status("billing", |status| status.state == "failed").await;
+    house.status("billing", |status| status.state == "running" && status.lag == 0).await;
+    let mut ids: Vec<_> = hook.unseen().await.iter().map(|seen| seen.id().to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    assert!(ids.contains(&"e3".to_owned()), "{ids:?}");
+    house.drain().await;
+}
+
+#[tokio::test]
+async fn a_source_that_ends_is_opened_again() {
+    let house = House::new();
+    let hook = Webhook::start(|_| status(200)).await;
+    let mischief = Mischief::default();
+    tricky(&house, hook.uri(), &mischief);
+    house.subscriptions.ensured().await;
+    house.publish("e1", None).await;
+    hook.next().await;
+    mischief.end_source.store(true, Ordering::SeqCst);
+    house.publish("e2", None).await;
+    let failed = house.status("billing", |status| status.state == "failed").await;
+    assert_eq!(failed.reason.as_deref(), Some("the disk failed"));
+    // It is tried again in half a minute; a drain does not wait for that.
+    house.drain().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_says_no_is_failed_with_the_reason() {
+    let house = House::new();
+    let hook = Webhook::start(|_| status(200)).await;
+    let mischief = Mischief::default();
+    mischief.deny_ensure.store(true, Ordering::SeqCst);
+    tricky(&house, hook.uri(), &mischief);
+    let failed = house.status("billing", |status| status.state == "failed").await;
+    assert_eq!(failed.reason.as_deref(), Some("no rights on b-orders"));
+    assert!(!house.subscriptions.all_ensured());
+    assert!(house.subscriptions.pending_brokers()["local"].contains("no rights"));
+    // A changed configuration is tried at once.
+    mischief.deny_ensure.store(false, Ordering::SeqCst);
+    house.subscriptions.replace(house.spec("billing", hook.uri())).await.unwrap();
+    house.subscriptions.ensured().await;
+    house.publish("e1", None).await;
+    assert_eq!(hook.next().await.id(), "e1");
+}
+
+#[tokio::test]
+async fn a_panic_of_an_attempt_is_a_failed_attempt() {
+    let house = House::new();
+    let hook = Webhook::start(|_| status(200)).await;
+    house.add(house.spec("billing", hook.uri())).await;
+    house.told.panic_once_at("AttemptBegun");
+    house.publish("e1", Some("k")).await;
+    let seen = hook.next().await;
+    assert_eq!((seen.id(), seen.attempt()), ("e1", 2));
+    house.status("billing", |status| status.delivered == 1).await;
+}

@@ -97,17 +97,20 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// From its return on no later append is lost to it. Idempotent: an existing cursor is left where it stands.
     fn ensure<'a>(&'a self, subscription: &'a Subscription) -> BoxFuture<'a, Result<(), Error>>;
 
-    /// Opens the subscription's cursor. `Conflict` where this process has it open already.
+    /// Opens the subscription's cursor. `Conflict` where this process has it open already, `NotFound` where it was never
+    /// [ensured](Driver::ensure).
     fn open<'a>(
         &'a self,
         subscription: &'a Subscription,
         credit: Credit,
     ) -> BoxFuture<'a, Result<Box<dyn Source>, Error>>;
 
-    /// The topic's present end: `until` of a redrive that is asked for now. `None` where the topic is empty.
+    /// The topic's present end: `until` of a redrive that is asked for now. `None` where the topic is empty. A broker of
+    /// several sequences names the end of all of them in one [`Position::Text`]; one that cannot tell answers
+    /// `Unsupported`.
     fn end<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Position>, Error>>;
 
-    /// Reads a topic without a subscription. `Unsupported` unless [`Capabilities::browse`].
+    /// Reads a topic without a subscription, the records of a key in append order. `Unsupported` unless [`Capabilities::browse`].
     fn browse<'a>(&'a self, topic: &'a str, what: Selection)
     -> BoxFuture<'a, Result<Box<dyn Browse>, Error>>;
 
@@ -128,11 +131,12 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// The durable subscriptions of this broker, used or not. `Unsupported` unless [`Capabilities::list`].
     fn subscriptions(&self) -> BoxFuture<'_, Result<Vec<SubscriptionInfo>, Error>>;
 
-    /// Deletes a durable subscription that is not open. `Unsupported` unless [`Capabilities::list`].
+    /// Deletes a durable subscription; `Conflict` where it is open, `NotFound` where there is none. `Unsupported` unless [`Capabilities::list`].
     fn delete<'a>(&'a self, subscription: &'a str) -> BoxFuture<'a, Result<(), Error>>;
 
     fn health(&self) -> Health;
 
-    /// Answers what was taken in, flushes, and lets go of the broker. Later calls answer `Closed`.
+    /// Answers what was taken in, flushes, and lets go of the broker. Later calls answer `Closed`, later records are
+    /// `Refused` as `Unavailable`, and its sources have ended.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

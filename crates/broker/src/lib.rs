@@ -31,7 +31,7 @@
 //! 10. No offsets, partitions, ack ids, retries, filters, timeouts, metrics or dead letters appear here. What a broker
 //!     cannot do is told by its [`Capabilities`].
 //!
-//! [`conformance`] holds every driver to this; [`model`] is the reference that misbehaves within it.
+//! [`mod@conformance`] holds every driver to this; [`model`] is the reference that misbehaves within it.
 
 mod capabilities;
 pub mod conformance;

@@ -70,7 +70,9 @@ pub struct Gap {
 #[derive(Clone, Debug)]
 pub enum Input {
     Delivery(Delivery),
-    /// The lease is dead: its record is, or will be, handed out again here or elsewhere. Settling it has no effect.
+    /// The lease is dead: its record is, or will be, handed out again here or elsewhere, unless an operator purged it or
+    /// moved the cursor past it. Settling it has no effect. Told in the order of deaths and hand-outs: a slot's next
+    /// delivery comes after it.
     Revoked(Lease),
     Gap(Gap),
     /// Everything that was there when the source was opened (or up to `until`) has been handed out. Said once, where
@@ -93,7 +95,7 @@ pub trait Source: Debug + Send {
     /// append order. Cancel-safe. An error that is not temporary ends the source.
     fn poll_next(&mut self, cx: &mut Context<'_>, into: &mut Vec<Input>) -> Poll<Result<(), Error>>;
 
-    /// Brings the record of a [`Payload::Stored`] delivery. `NotFound` where the lease is dead.
+    /// Brings the record of a [`Payload::Stored`] delivery, as often as asked. `NotFound` where the lease is dead.
     fn load(&mut self, lease: Lease) -> BoxFuture<'static, Result<Record, Error>>;
 
     /// Ends a lease. Never blocks; durable within 100 ms or at [`flush`](Source::flush).

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use postrider_broker::model::{Faults, Happened, Model, Settings, SourceId};
+use postrider_broker::model::{Faults, Happened, Model, Moment, Settings, SourceId};
 use postrider_broker::{
     Body, Credit, Hop, Input, Key, Lease, Note, Outcome, Payload, Position, Record, Settle, Start,
     Subscription,
@@ -274,6 +274,33 @@ fn every_fault_happens() {
         }
     }
     assert_eq!(seen.len(), 8, "the nasty model never did some of what it claims to: {seen:?}");
+}
+
+#[test]
+fn unknown_records_land_late_or_never() {
+    let (mut late, mut never, mut overtaken) = (0, 0, 0);
+    for seed in 0..40 {
+        let mut run = Run::new(seed, Faults::nasty());
+        run.rounds(500, false);
+        run.quiet_down();
+        let moments = &run.model.history().moments;
+        for (at, moment) in moments.iter().enumerate() {
+            let Happened::Answered { ticket, outcomes } = &moment.what else { continue };
+            for (i, _) in outcomes.iter().enumerate().filter(|(_, o)| matches!(o, Outcome::Unknown(_))) {
+                let landed = |m: &Moment| matches!(&m.what, Happened::Appended { ticket: t, index, .. } if t == ticket && *index == i);
+                match moments[at..].iter().position(landed) {
+                    Some(after) => {
+                        late += 1;
+                        let appended = |m: &Moment| matches!(m.what, Happened::Appended { .. });
+                        overtaken += usize::from(moments[at..at + after].iter().any(appended));
+                    }
+                    None if moments.iter().any(landed) => {}
+                    None => never += 1,
+                }
+            }
+        }
+    }
+    assert!(late > 0 && never > 0 && overtaken > 0, "late {late}, never {never}, overtaken {overtaken}");
 }
 
 #[test]

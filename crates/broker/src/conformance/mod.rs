@@ -84,7 +84,7 @@ pub trait Fixture: Send + Sync + 'static {
     }
 }
 
-/// Runs the [conformance suite](crate::conformance) on the fixture that the expression makes: one test a chapter.
+/// Runs the [conformance suite](mod@crate::conformance) on the fixture that the expression makes: one test a chapter.
 #[macro_export]
 macro_rules! conformance {
     ($fixture:expr) => {

@@ -118,6 +118,14 @@ impl Watched {
         }
     }
 
+    /// Waits until these leases are dead.
+    pub(super) async fn expect_revoked(&mut self, leases: &[Lease], promise: &str) {
+        while self.held.values().any(|h| leases.contains(&h.lease())) {
+            let came = self.step(self.patience).await;
+            assert!(came, "{promise}: what is held of it is to be reported as revoked");
+        }
+    }
+
     /// Takes whatever still comes, until nothing does.
     pub(super) async fn settle_down(&mut self) {
         while self.step(self.quiet).await {}

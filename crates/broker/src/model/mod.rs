@@ -20,13 +20,51 @@
 //!   model loops: `advance(next_event_at())`, take `answers`, `poll` each source, act.
 //! - **Misfortune.** Besides what [`Faults`] brings by chance: [`Model::crash`] kills the client (all leases die, unflushed
 //!   work is lost, unanswered publishes may or may not land), [`Model::revoke`] takes leases back, [`Model::outage`] makes
-//!   the broker unreachable, [`Model::expire`] is retention (the only source of [`Input::Gap`]).
+//!   the broker unreachable, [`Model::expire`] is retention (the only source of [`Gap`](crate::Gap)s).
 //! - **Verdict.** [`Model::history`] has every append, answer, hand-out, settle, flush and loss with its time, and
 //!   [`Model::log`] each topic's records: enough to judge I1 (nothing lost), I2 (nothing invented), I3 (order per key)
 //!   and I4 (duplicates: [`Happened::Forgotten`] tells each settle that a crash or rewind undid).
 //!
 //! After [`Faults`] are set to [`Faults::calm`] ([`Model::set_faults`]) a run settles: everything that is under way lands
 //! or is gone, and all unsettled records are handed out. End a simulation so, to check that nothing hangs.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use postrider_broker as broker;
+//! use broker::model::{Faults, Model, Settings};
+//! use broker::{Body, Credit, Hop, Input, Record, Settle, Start, Subscription};
+//!
+//! let settings = Settings { faults: Faults::nasty(), ..Settings::default() };
+//! let mut model = Model::new(settings, fastrand::Rng::with_seed(1));
+//! let subscription = Subscription {
+//!     name: "billing".into(),
+//!     topic: "orders".into(),
+//!     start: Start::Earliest,
+//!     ordered: true,
+//!     until: None,
+//! };
+//! let mut now = Duration::ZERO;
+//! model.ensure(now, &subscription)?;
+//! let source = model.open(now, &subscription, Credit { events: 10, bytes: 1 << 20 })?;
+//! let body = Body::Foreign { bytes: "hello".into(), reason: "an example".into() };
+//! let record = Record { key: None, body, hop: Hop::default(), letter: None };
+//! let ticket = model.publish(now, "orders", vec![record], now + Duration::from_secs(30));
+//!
+//! let (mut answers, mut inputs) = (Vec::new(), Vec::new());
+//! while answers.is_empty() {
+//!     now = model.next_event_at().expect("an answer is still to come");
+//!     model.advance(now);
+//!     model.answers(&mut answers);
+//!     model.poll(now, source, &mut inputs)?;
+//!     for input in inputs.drain(..) {
+//!         if let Input::Delivery(delivery) = input {
+//!             model.settle(now, source, delivery.lease, Settle::Done);
+//!         }
+//!     }
+//! }
+//! assert_eq!(answers[0].0, ticket);
+//! # Ok::<(), broker::Error>(())
+//! ```
 //!
 //! [`Broker`] puts a `Model` behind the async [`Driver`](crate::Driver), on tokio's clock.
 

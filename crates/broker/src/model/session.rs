@@ -221,4 +221,4 @@ impl Session {
 }
 
 /// How far into the pending records a hand-out looks: bounds the work of one, as a real client's prefetch does.
-const SCAN: usize = 1024;
+const SCAN: usize = 128;

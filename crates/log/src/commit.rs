@@ -128,7 +128,7 @@ impl Committer {
         let (failure, at) = 'failed: {
             let mut unsettled = log.unsettled_bytes();
             for (at, pending) in group.iter_mut().enumerate() {
-                if let Some(refusal) = self.refusal(unsettled.as_mut(), pending) {
+                if let Some(refusal) = self.refusal(&log, unsettled.as_mut(), pending) {
                     pending.outcome = Some(Err(refusal));
                     continue;
                 }
@@ -152,7 +152,7 @@ impl Committer {
     }
 
     /// `unsettled`: bytes of the log's backlog, where it is bounded; grows by what is let through.
-    fn refusal(&mut self, unsettled: Option<&mut u64>, pending: &Pending) -> Option<AppendError> {
+    fn refusal(&mut self, log: &Log, unsettled: Option<&mut u64>, pending: &Pending) -> Option<AppendError> {
         if let Some((reason, _)) = self.shared.queue.poisoned() {
             return Some(AppendError::Poisoned(Arc::clone(reason)));
         }
@@ -167,7 +167,7 @@ impl Committer {
         let bound_bytes = self.shared.options.log_bytes_max;
         let with_it = *unsettled + pending.batch.bytes() as u64;
         if with_it > bound_bytes {
-            return Some(AppendError::LogFull { bound_bytes });
+            return Some(AppendError::LogFull { bound_bytes, held_by: log.held_by() });
         }
         *unsettled = with_it;
         None

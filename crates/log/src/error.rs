@@ -37,8 +37,10 @@ pub enum AppendError {
     #[error("the disk has no space left beyond the reserve that draining needs")]
     DiskFull,
     /// Refused: the unsettled records of this log are at their bound.
-    #[error("the unsettled records of the log are at their bound of {bound_bytes} bytes")]
-    LogFull { bound_bytes: u64 },
+    #[error(
+        "the unsettled records of the log are at their bound of {bound_bytes} bytes; subscription {held_by} is furthest behind"
+    )]
+    LogFull { bound_bytes: u64, held_by: Arc<str> },
     #[error("the batch is larger than a segment can take")]
     TooLarge,
     /// Refused: its deadline passed before anything of it was written.

@@ -40,6 +40,7 @@ pub struct Log {
 /// How far a subscription has durably settled all.
 #[derive(Debug)]
 pub(crate) struct Floor {
+    pub(crate) subscription: Arc<str>,
     pub(crate) durable: AtomicU64,
 }
 
@@ -114,6 +115,18 @@ impl Log {
 
     pub(crate) fn settled_floor(&self) -> Option<u64> {
         self.floors.read().iter().map(|floor| floor.durable.load(Ordering::Acquire)).min()
+    }
+
+    /// The subscription that is furthest behind.
+    pub(crate) fn held_by(&self) -> Arc<str> {
+        let floors = self.floors.read();
+        let last = floors.iter().min_by_key(|floor| floor.durable.load(Ordering::Acquire));
+        last.map_or_else(|| "".into(), |floor| Arc::clone(&floor.subscription))
+    }
+
+    /// Wakes those who registered, though nothing became durable: something else is to be looked at.
+    pub fn wake(&self) {
+        wake_all(&self.wakers);
     }
 
     /// The first record of this time or later; [`Log::end`] where there is none. Reads up to an index interval.

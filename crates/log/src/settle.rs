@@ -66,7 +66,7 @@ impl SettleLog {
         queue: Arc<Queue>,
         (file, progress): (SettleFile, Progress),
     ) -> Arc<Self> {
-        let floor = Arc::new(Floor { durable: progress.floor.into() });
+        let floor = Arc::new(Floor { subscription: name.as_str().into(), durable: progress.floor.into() });
         log.floors.write().push(Arc::clone(&floor));
         Arc::new(Self {
             name,
@@ -123,15 +123,15 @@ impl SettleLog {
         self.state.lock().progress.unsettled_below(end)
     }
 
-    /// Settles records `from..to`, by their holder.
-    pub fn settle(self: &Arc<Self>, from: u64, to: u64, version: Version) -> Result<(), Moved> {
+    /// Settles records `from..to`, by their holder; returns how many were not settled before.
+    pub fn settle(self: &Arc<Self>, from: u64, to: u64, version: Version) -> Result<u64, Moved> {
         let mut state = self.state.lock();
         if state.version != version {
             return Err(Moved);
         }
-        state.complete(from, to);
+        let new = state.complete(from, to);
         self.changed(state);
-        Ok(())
+        Ok(new)
     }
 
     /// Remembers a note of an unsettled record, by its holder.

@@ -176,7 +176,7 @@ fn a_backlog_at_its_bound_refuses_this_log_alone() {
     let (store, _) = Store::open(directory.path(), options).unwrap();
     let (log, other) = (store.ensure_log("t").unwrap(), store.ensure_log("other").unwrap());
     let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
-    let full = Err(AppendError::LogFull { bound_bytes: 20_000 });
+    let full = Err(AppendError::LogFull { bound_bytes: 20_000, held_by: "s".into() });
     while append(&store, &log, &[&[0; 500]]) != full {}
     assert!(log.end() > 30);
     let end = log.end();

@@ -1,6 +1,8 @@
 //! Random work against a plain model, with power losses at random operations: what was answered is there, what was
 //! refused is not, what was settled durably stays settled, and nothing else is.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a test is to fail the test")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! A disk that fails when told to, and that knows what a power loss may take away.
 
 #![expect(clippy::allow_attributes, reason = "which part is used differs between the test files")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test is to fail the test")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::HashMap;
@@ -21,11 +22,13 @@ pub(crate) struct Flaky {
     state: Mutex<State>,
 }
 
+type Which = fn(Operation, &Path) -> bool;
+
 #[derive(Debug, Default)]
 struct State {
     /// Operations left until every one fails (the power is gone).
     left: Option<usize>,
-    fail: Option<(fn(Operation, &Path) -> bool, i32)>,
+    fail: Option<(Which, i32)>,
     /// Bytes that writes may still take (a full disk).
     room: Option<usize>,
     /// Bytes of each written file that a power loss cannot take.
@@ -48,7 +51,7 @@ impl Flaky {
     }
 
     /// Fails operations with this error number.
-    pub(crate) fn fail(&self, which: fn(Operation, &Path) -> bool, errno: i32) {
+    pub(crate) fn fail(&self, which: Which, errno: i32) {
         self.state.lock().unwrap().fail = Some((which, errno));
     }
 

@@ -1,0 +1,364 @@
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use broker::{
+    BoxFuture, Credit, Delivery, Error, ErrorKind, Gap, Input, Key, Lag, Lease, Note, Payload, Position,
+    Settle, Source,
+};
+use log::{Cursor, Item, Log, Moved, Record, SettleLog, Version};
+
+use crate::codec;
+use crate::driver::{Opened, closed, unreadable};
+use crate::operate::{flush, lag, oldest_ms};
+use crate::slots::{Held, Slots};
+
+/// Deliveries hold their payloads while those are fewer bytes than this; beyond, they are read again when asked for.
+const HERE_BYTES_MAX: u64 = 4 << 20;
+/// Most inputs of one poll, so that a long backlog does not keep its task from settling.
+const POLL_INPUTS_MAX: usize = 256;
+
+/// An open cursor of a subscription.
+#[derive(Debug)]
+pub(crate) struct EmbeddedSource {
+    log: Arc<Log>,
+    settles: Arc<SettleLog>,
+    opened: Opened,
+    ordered: bool,
+    /// Hand out nothing at or after this.
+    until: u64,
+    cursor: Cursor,
+    slots: Slots,
+    /// Released records, with their offsets: they come before what the cursor reads, in order.
+    again: BTreeMap<u64, u32>,
+    version: Version,
+    credit: Credit,
+    /// Bytes of the payloads that the caller has.
+    here_bytes: u64,
+    /// Said at the next poll.
+    outbox: Vec<Input>,
+    /// Where everything that was there at the opening has been handed out; `None` once that was said.
+    caught_up_at: Option<u64>,
+    stale: u64,
+    /// Floor, and when the record there was taken in.
+    oldest: Cell<Option<(u64, u64)>>,
+}
+
+impl EmbeddedSource {
+    pub(crate) fn new(
+        settles: Arc<SettleLog>,
+        opened: Opened,
+        ordered: bool,
+        until: Option<u64>,
+        credit: Credit,
+    ) -> Self {
+        let log = Arc::clone(settles.log());
+        let version = settles.version();
+        let until = until.unwrap_or(u64::MAX);
+        Self {
+            cursor: Cursor::new(Arc::clone(&log), settles.floor()),
+            caught_up_at: Some(until.min(log.end())),
+            log,
+            settles,
+            opened,
+            ordered,
+            until,
+            slots: Slots::default(),
+            again: BTreeMap::new(),
+            version,
+            credit,
+            here_bytes: 0,
+            outbox: Vec::new(),
+            stale: 0,
+            oldest: Cell::new(None),
+        }
+    }
+
+    /// Ends the leases that a purge or a seek from outside has made void.
+    fn refresh(&mut self) {
+        loop {
+            let version = self.settles.version();
+            if version == self.version {
+                return;
+            }
+            let moved = version.seeks != self.version.seeks;
+            self.version = version;
+            let (settles, outbox, here) = (&self.settles, &mut self.outbox, &mut self.here_bytes);
+            let dead = |held: &Held| moved || settles.is_settled(held.position);
+            self.slots.free_where(dead, |lease, held| {
+                outbox.push(Input::Revoked(lease));
+                *here -= if held.here { u64::from(held.bytes) } else { 0 };
+            });
+            if moved {
+                self.again.clear();
+                self.cursor.seek(self.settles.floor());
+            }
+        }
+    }
+
+    fn fill(&mut self, into: &mut Vec<Input>) -> Result<(), Error> {
+        self.refresh();
+        into.append(&mut self.outbox);
+        let mut inputs = 0;
+        while inputs < POLL_INPUTS_MAX && self.slots.live() < self.credit.events {
+            match self.next_record() {
+                Ok(Some((record, note))) => {
+                    let delivery = self.hand_out(record, note);
+                    into.push(Input::Delivery(delivery));
+                }
+                Ok(None) => break,
+                // Revocations are to be said before anything else is handed out.
+                Err(Stop::Moved) => return self.fill(into),
+                Err(Stop::Failed(error)) => return Err(error),
+            }
+            into.append(&mut self.outbox);
+            inputs += 1;
+        }
+        into.append(&mut self.outbox);
+        self.say_caught_up(into);
+        Ok(())
+    }
+
+    fn say_caught_up(&mut self, into: &mut Vec<Input>) {
+        if let Some(at) = self.caught_up_at
+            && self.again.range(..at).next().is_none()
+            && self
+                .settles
+                .next_unsettled(self.cursor.position(), self.version)
+                .is_ok_and(|(next, _)| next >= at)
+        {
+            self.caught_up_at = None;
+            into.push(Input::CaughtUp);
+        }
+    }
+
+    /// The next record to hand out, with its note.
+    fn next_record(&mut self) -> Result<Option<(Record, log::Note)>, Stop> {
+        while let Some((sequence, offset)) = self.again.pop_first() {
+            let (next, note) = self.settles.next_unsettled(sequence, self.version)?;
+            if next != sequence {
+                continue;
+            }
+            match self.log.read(sequence, offset).map_err(|error| unreadable(&self.log, &error))? {
+                Some(record) => return Ok(Some((record, note))),
+                None => self.gap(sequence, sequence + 1)?,
+            }
+        }
+        loop {
+            let (next, note) = self.settles.next_unsettled(self.cursor.position(), self.version)?;
+            if next >= self.until.min(self.log.end()) {
+                return Ok(None);
+            }
+            self.cursor.seek(next);
+            match self.cursor.next().map_err(|error| unreadable(&self.log, &error))? {
+                None => return Ok(None),
+                Some(Item::Record(record)) => return Ok(Some((record, note))),
+                Some(Item::Hole { from, to }) => self.gap(from, to.min(self.until))?,
+            }
+        }
+    }
+
+    /// Records are lost: that is told, and they count as settled, so that the floor passes them.
+    fn gap(&mut self, from: u64, to: u64) -> Result<(), Moved> {
+        let lost = self.settles.settle(from, to, self.version)?;
+        if lost > 0 {
+            let removed = to <= self.log.first();
+            let why = if removed { "were removed by retention" } else { "are damaged on disk" };
+            let (topic, last) = (self.log.name(), to - 1);
+            let message =
+                format!("records {from} to {last} of topic {topic} {why} and are lost to this subscription");
+            tracing::error!(subscription = self.settles.name(), "{message}");
+            self.outbox.push(Input::Gap(Gap { records: Some(lost), message }));
+        }
+        Ok(())
+    }
+
+    fn hand_out(&mut self, record: Record, note: log::Note) -> Delivery {
+        // A record is smaller than 2³¹ bytes, or it would not have been taken in.
+        let bytes = u32::try_from(record.bytes.len()).unwrap_or(u32::MAX >> 1);
+        let here = self.here_bytes + u64::from(bytes) <= self.credit.bytes.min(HERE_BYTES_MAX);
+        let (key, payload) = if here {
+            self.here_bytes += u64::from(bytes);
+            let whole = codec::decode(codec::owned(record.bytes));
+            (whole.key.clone().filter(|_| self.ordered), Payload::Here(Box::new(whole)))
+        } else if self.ordered {
+            // A copy: the caller may keep the key long, and not the chunk that it was read with.
+            let key = codec::key(&record.bytes)
+                .and_then(|key| Key::new(bytes::Bytes::copy_from_slice(key.as_bytes())));
+            (key, Payload::Stored)
+        } else {
+            (None, Payload::Stored)
+        };
+        let held = Held {
+            position: record.sequence,
+            offset: record.offset,
+            bytes,
+            here,
+            // Both halves of the digest are as good as each other.
+            key: key.as_ref().map(|key| key.digest() as u64),
+        };
+        let note = Note { attempts: note.attempts, first_ms: note.first_ms };
+        Delivery {
+            lease: self.slots.take(held),
+            position: Position::Number(record.sequence),
+            key,
+            note,
+            published_ms: record.time_ms,
+            bytes,
+            payload,
+        }
+    }
+
+    fn done(&mut self, lease: Lease) -> Result<(), Moved> {
+        let Some(held) = self.slots.get(lease) else {
+            self.stale += 1;
+            return Ok(());
+        };
+        self.settles.settle(held.position, held.position + 1, self.version)?;
+        self.slots.free(lease);
+        self.here_bytes -= if held.here { u64::from(held.bytes) } else { 0 };
+        Ok(())
+    }
+
+    fn release(&mut self, lease: Lease) {
+        if self.slots.get(lease).is_none() {
+            self.stale += 1;
+        }
+        let (again, here_bytes) = (&mut self.again, &mut self.here_bytes);
+        self.slots.free_with_tail(lease, |held| {
+            again.insert(held.position, held.offset);
+            *here_bytes -= if held.here { u64::from(held.bytes) } else { 0 };
+        });
+    }
+
+    fn remember(&mut self, lease: Lease, note: Note) -> Result<(), Moved> {
+        let Some(held) = self.slots.get(lease) else {
+            self.stale += 1;
+            return Ok(());
+        };
+        let note = log::Note { attempts: note.attempts, first_ms: note.first_ms };
+        self.settles.note(held.position, note, self.version)
+    }
+}
+
+/// Why there is no next record.
+enum Stop {
+    /// The cursor was moved or purged meanwhile.
+    Moved,
+    Failed(Error),
+}
+
+impl From<Moved> for Stop {
+    fn from(_: Moved) -> Self {
+        Self::Moved
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Source for EmbeddedSource {
+    fn poll_next(&mut self, cx: &mut Context<'_>, into: &mut Vec<Input>) -> Poll<Result<(), Error>> {
+        let before = into.len();
+        for registered in [false, true] {
+            if self.opened.status.closed.load(Ordering::Acquire) {
+                return Poll::Ready(Err(closed()));
+            }
+            match self.fill(into) {
+                // What was said before the failure is heard first; the failure comes again at the next poll.
+                Err(error) if into.len() == before => return Poll::Ready(Err(error)),
+                Ok(()) if into.len() == before => {}
+                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
+            }
+            if !registered {
+                // Whatever comes between the look above and this is seen by the look below.
+                self.log.register(cx.waker());
+                self.settles.register(cx.waker());
+            }
+        }
+        Poll::Pending
+    }
+
+    fn load(&mut self, lease: Lease) -> BoxFuture<'static, Result<broker::Record, Error>> {
+        self.refresh();
+        let held = self.slots.get(lease);
+        let log = Arc::clone(&self.log);
+        Box::pin(async move {
+            let Some(held) = held else {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    "the lease is dead: its record is handed out again",
+                ));
+            };
+            match log.read(held.position, held.offset).map_err(|error| unreadable(&log, &error))? {
+                Some(record) => Ok(codec::decode(record.bytes)),
+                None => {
+                    let message =
+                        format!("record {} of topic {} is damaged on disk", held.position, log.name());
+                    Err(Error::new(ErrorKind::Corrupt, message))
+                }
+            }
+        })
+    }
+
+    fn settle(&mut self, lease: Lease, settle: Settle) {
+        self.refresh();
+        match settle {
+            Settle::Release => self.release(lease),
+            // Between the refresh and the settle a seek may come; each turn sees a later one.
+            Settle::Done => {
+                while self.done(lease).is_err() {
+                    self.refresh();
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, lease: Lease, note: Note) {
+        self.refresh();
+        while self.remember(lease, note).is_err() {
+            self.refresh();
+        }
+    }
+
+    fn set_credit(&mut self, credit: Credit) {
+        self.credit = credit;
+    }
+
+    fn flush(&mut self) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(flush(&self.settles))
+    }
+
+    fn lag(&self) -> Lag {
+        lag(&self.settles, Some(self.until), |settles, floor| {
+            if let Some((of, taken_in)) = self.oldest.get()
+                && of == floor
+            {
+                return Some(taken_in);
+            }
+            let taken_in = oldest_ms(settles, floor)?;
+            self.oldest.set(Some((floor, taken_in)));
+            Some(taken_in)
+        })
+    }
+
+    fn stale_settles(&self) -> u64 {
+        self.stale
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        let Self { settles, opened, .. } = *self;
+        let flushed = flush(&settles);
+        Box::pin(async move {
+            let flushed = flushed.await;
+            // Only now may another open it.
+            drop(opened);
+            flushed
+        })
+    }
+}

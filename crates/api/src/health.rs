@@ -92,3 +92,38 @@ impl Handle for Health {
         self.answer(&caller, &request).unwrap_or_else(Problem::into_response)
     }
 }
+
+#[utoipa::path(
+    get, path = "/livez", tag = "health", summary = "Whether the process lives",
+    responses((status = 200, body = String, content_type = "text/plain")),
+)]
+#[expect(dead_code, reason = "a description")]
+pub(crate) fn livez() {}
+
+#[utoipa::path(
+    get, path = "/startupz", tag = "health", summary = "Whether it has started",
+    responses(
+        (status = 200, body = String, content_type = "text/plain"),
+        (status = 503, body = String, content_type = "text/plain"),
+    ),
+)]
+#[expect(dead_code, reason = "a description")]
+pub(crate) fn startupz() {}
+
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", summary = "Whether it takes events",
+    params(("verbose" = Option<String>, Query, description = "Tell every check")),
+    responses(
+        (status = 200, body = String, content_type = "text/plain"),
+        (status = 503, body = String, content_type = "text/plain"),
+    ),
+)]
+#[expect(dead_code, reason = "a description")]
+pub(crate) fn readyz() {}
+
+#[utoipa::path(
+    get, path = "/metrics", tag = "health", summary = "Metrics for Prometheus",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")),
+)]
+#[expect(dead_code, reason = "a description")]
+pub(crate) fn metrics() {}

@@ -6,19 +6,23 @@
 //!
 //! Every request carries a [`Caller`], and every endpoint asks [`may`] before it does anything.
 
+mod admin;
 mod app;
 mod caller;
 mod guard;
 mod health;
 mod limits;
 mod listener;
+mod openapi;
 mod percent;
 pub mod problem;
 mod readiness;
 
+pub use admin::{Admin, House};
 pub use app::{App, Settings};
 pub use caller::{Action, Caller, Denied, Face, Peer, Resource, may};
 pub use health::Health;
 pub use limits::Limits;
 pub use listener::{BindError, BindErrorKind, Body, Handle, Listener, serve};
+pub use openapi::openapi;
 pub use readiness::Readiness;

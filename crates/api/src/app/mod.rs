@@ -7,6 +7,7 @@ mod answer;
 mod batch;
 mod body;
 mod context;
+mod describe;
 mod lines;
 mod one;
 mod plain;
@@ -28,6 +29,7 @@ use crate::listener::{Body, Handle};
 use crate::problem::Problem;
 use crate::{Action, Caller, Face, Limits, Resource, may};
 use context::Context;
+pub(crate) use describe::{__path_publish_by_type, __path_publish_to_topic};
 
 /// The app listener's face. Cheap to clone.
 #[derive(Clone, Debug)]

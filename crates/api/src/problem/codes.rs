@@ -35,6 +35,7 @@ pub const CODES: &[Code] = &[
     code(415, "unsupported_encoding", "Encoded bodies are not taken"),
     code(429, "overloaded", "Too much is being published at once"),
     code(500, "internal", "A defect in Postrider"),
+    code(500, "storage_damaged", "The stored data is damaged"),
     code(501, "unsupported_by_broker", "The broker cannot do that"),
     code(503, "after_failure", "An earlier event of the same key was not written"),
     code(503, "broker_pending", "The broker is not ready yet"),

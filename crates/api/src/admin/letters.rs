@@ -1,0 +1,73 @@
+//! Dead letters: why events were given up, and what to do about it.
+
+use axum::extract::{Path, State as Extract};
+use serde::Serialize;
+
+use super::failure::of_delivery;
+use super::query::{self, Query};
+use super::{Answer, From, Shared, ok};
+use crate::{Action, Resource, may};
+
+#[utoipa::path(
+    get, path = "/v1/subscriptions/{name}/dead-letters", tag = "admin", summary = "Its dead letters",
+    params(("name" = String, Path), query::Letters),
+    responses((status = 200, body = crate::openapi::Letters), (status = 404, body = crate::problem::Document)),
+)]
+pub(super) async fn letters(
+    Extract(state): Shared,
+    axum::Extension(caller): From,
+    Path(name): Path<String>,
+    Query(query): Query<query::Letters>,
+) -> Answer {
+    may(&caller, Action::Read, Resource::Subscription(&name))?;
+    ok(&state.subscriptions.letters(&name, &query.filter()).await.map_err(of_delivery)?)
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Redriving {
+    /// How many letters are being delivered again.
+    redriving: u64,
+}
+
+#[utoipa::path(
+    post, path = "/v1/subscriptions/{name}/dead-letters/redrive", tag = "admin",
+    summary = "Deliver them again, to this subscription alone; order is not restored",
+    params(("name" = String, Path), query::Letters),
+    responses(
+        (status = 200, body = Redriving),
+        (status = 404, body = crate::problem::Document),
+        (status = 409, body = crate::problem::Document),
+    ),
+)]
+pub(super) async fn redrive(
+    Extract(state): Shared,
+    axum::Extension(caller): From,
+    Path(name): Path<String>,
+    Query(query): Query<query::Letters>,
+) -> Answer {
+    may(&caller, Action::Write, Resource::Subscription(&name))?;
+    let redriving = state.subscriptions.redrive(&name, &query.filter()).await.map_err(of_delivery)?;
+    ok(&Redriving { redriving })
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Purged {
+    /// How many letters were removed.
+    purged: u64,
+}
+
+#[utoipa::path(
+    delete, path = "/v1/subscriptions/{name}/dead-letters", tag = "admin", summary = "Remove them for good",
+    params(("name" = String, Path), query::Letters),
+    responses((status = 200, body = Purged), (status = 404, body = crate::problem::Document)),
+)]
+pub(super) async fn purge(
+    Extract(state): Shared,
+    axum::Extension(caller): From,
+    Path(name): Path<String>,
+    Query(query): Query<query::Letters>,
+) -> Answer {
+    may(&caller, Action::Write, Resource::Subscription(&name))?;
+    let purged = state.subscriptions.purge(&name, &query.filter()).await.map_err(of_delivery)?;
+    ok(&Purged { purged })
+}

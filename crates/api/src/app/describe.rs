@@ -1,0 +1,58 @@
+//! What OpenAPI says of the app listener, whose requests are dispatched by hand. A test sends each described request.
+
+use crate::openapi::Published;
+use crate::problem::Document;
+
+#[utoipa::path(
+    post, path = "/v1/topics/{topic}/events", tag = "app", summary = "Publish to a topic",
+    description = "A CloudEvent in binary, structured or batched mode; a stream of structured events, one a line; or any \
+                   other body, which is wrapped.",
+    params(
+        ("topic" = String, Path, description = "The logical topic"),
+        ("postrider-key" = Option<String>, Header, description = "What order follows, at most 1,024 bytes"),
+        ("idempotency-key" = Option<String>, Header, description = "The id of an event that is wrapped"),
+        ("prefer" = Option<String>, Header, description = "return=minimal, handling=strict"),
+        ("traceparent" = Option<String>, Header, description = "W3C Trace Context"),
+        ("tracestate" = Option<String>, Header, description = "W3C Trace Context"),
+    ),
+    request_body(content(
+        (String = "application/cloudevents+json"),
+        (String = "application/cloudevents-batch+json"),
+        (String = "application/x-ndjson"),
+        (String = "*/*"),
+    )),
+    responses(
+        (status = 200, description = "Durable on the broker", body = Published),
+        (status = 204, description = "Durable, and no body was wanted"),
+        (status = 207, description = "Some entries of a batch are not durable", body = Published),
+        (status = 400, description = "Malformed", body = Document, content_type = "application/problem+json"),
+        (status = 403, description = "Refused", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "No such topic", body = Document, content_type = "application/problem+json"),
+        (status = 408, description = "The body came too slowly", body = Document, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Document, content_type = "application/problem+json"),
+        (status = 415, description = "No type that is taken", body = Document, content_type = "application/problem+json"),
+        (status = 429, description = "Too much at once", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
+        (status = 504, description = "It may have been written", body = Document, content_type = "application/problem+json"),
+        (status = 507, description = "Full", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+#[expect(dead_code, reason = "a description")]
+pub(crate) fn publish_to_topic() {}
+
+#[utoipa::path(
+    post, path = "/v1/events", tag = "app", summary = "Publish to the topics that take the events' types",
+    description = "Like a topic's own path, for CloudEvents only: one URL for CloudEvents SDKs and K_SINK.",
+    request_body(content(
+        (String = "application/cloudevents+json"),
+        (String = "application/cloudevents-batch+json"),
+        (String = "application/x-ndjson"),
+        (String = "*/*"),
+    )),
+    responses(
+        (status = 200, description = "Durable on the broker", body = Published),
+        (status = 404, description = "No topic takes the type", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+#[expect(dead_code, reason = "a description")]
+pub(crate) fn publish_by_type() {}

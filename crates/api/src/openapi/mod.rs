@@ -1,0 +1,69 @@
+//! The description of the API, made from the handlers themselves.
+
+mod schemas;
+
+use serde::Serialize;
+use utoipa::OpenApi;
+use utoipa::openapi::path::PathItem;
+
+pub(crate) use schemas::{Letters, Published, Subscription};
+
+use crate::problem::Document;
+use crate::{admin, app, health};
+
+/// The OpenAPI 3.1 document of all three listeners, as pretty JSON.
+pub fn openapi() -> String {
+    let mut text = Description::openapi().to_pretty_json().expect("the description always serialises");
+    text.push('\n');
+    text
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Postrider",
+        description = "The app listener takes events in (default localhost:3500), the admin listener tells and obeys \
+                       operators (default localhost:3580), the health listener answers probes (default 0.0.0.0:3581).",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        app::publish_to_topic, app::publish_by_type,
+        admin::status, admin::config, admin::drain,
+        admin::list, admin::one, admin::pause, admin::resume, admin::seek,
+        admin::letters, admin::purge, admin::redrive,
+        admin::browse, admin::durables, admin::delete_durable,
+        health::livez, health::startupz, health::readyz, health::metrics,
+    ),
+    components(schemas(Document)),
+    tags(
+        (name = "app", description = "Publish"),
+        (name = "admin", description = "Operate"),
+        (name = "health", description = "Probes and metrics"),
+    ),
+)]
+struct Description;
+
+/// One line of the admin listener's `/`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Endpoint {
+    method: &'static str,
+    path: String,
+    what: String,
+}
+
+/// The endpoints with this tag.
+pub(crate) fn endpoints(tag: &str) -> Vec<Endpoint> {
+    let description = Description::openapi();
+    let mut endpoints = Vec::new();
+    for (path, item) in description.paths.paths {
+        let PathItem { get, post, delete, .. } = item;
+        for (method, operation) in [("GET", get), ("POST", post), ("DELETE", delete)] {
+            let Some(operation) = operation else { continue };
+            if operation.tags.iter().flatten().any(|t| t == tag) {
+                let what = operation.summary.unwrap_or_default();
+                endpoints.push(Endpoint { method, path: path.clone(), what });
+            }
+        }
+    }
+    endpoints
+}

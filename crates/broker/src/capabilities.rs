@@ -15,7 +15,7 @@ pub struct Capabilities {
     /// [`Input::CaughtUp`](crate::Input::CaughtUp) is reported.
     pub caught_up: bool,
     /// A delivery that waits holds no payload: it is read again with [`Source::load`](crate::Source::load). Such a
-    /// source can be granted a far larger credit.
+    /// source can be granted a far larger credit. It may still hand out payloads that are here, within the credit's bytes.
     pub stored_payloads: bool,
     /// Notes survive a restart of the process (false: attempt counts start anew).
     pub durable_notes: bool,

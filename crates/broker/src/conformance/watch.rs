@@ -246,10 +246,10 @@ impl Watched {
     }
 
     fn check_bytes(&self) {
-        let here = |h: &&Held| matches!(h.delivery.payload, Payload::Here(_));
-        let bytes: u64 = self.held.values().filter(here).map(|h| u64::from(h.delivery.bytes)).sum();
+        let here = self.held.values().filter(|h| matches!(h.delivery.payload, Payload::Here(_)));
+        let (count, bytes) = here.fold((0, 0), |(n, sum), h| (n + 1, sum + u64::from(h.delivery.bytes)));
         let max = self.credit.bytes;
-        assert!(self.held.len() == 1 || bytes <= max, "line 9: {bytes} bytes are held on a credit of {max}");
+        assert!(count <= 1 || bytes <= max, "line 9: {bytes} bytes are held on a credit of {max}");
     }
 
     async fn load(&mut self) {

@@ -219,7 +219,7 @@ fn judge_order(model: &Model) {
 
 #[test]
 fn a_rule_abiding_caller_loses_nothing() {
-    for seed in 0..300 {
+    for seed in 0..150 {
         let faults = match seed % 3 {
             0 => Faults::calm(),
             1 => Faults::restless(),
@@ -247,7 +247,7 @@ fn the_same_seed_gives_the_same_history() {
 #[test]
 fn every_fault_happens() {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for seed in 0..40 {
+    for seed in 0..20 {
         let mut run = Run::new(seed, Faults::nasty());
         run.rounds(500, true);
         for moment in &run.model.history().moments {
@@ -279,7 +279,7 @@ fn every_fault_happens() {
 #[test]
 fn unknown_records_land_late_or_never() {
     let (mut late, mut never, mut overtaken) = (0, 0, 0);
-    for seed in 0..40 {
+    for seed in 0..20 {
         let mut run = Run::new(seed, Faults::nasty());
         run.rounds(500, false);
         run.quiet_down();

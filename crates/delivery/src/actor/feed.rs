@@ -75,6 +75,11 @@ impl Feed {
         }
     }
 
+    /// Whether the source may hand anything out: a subscription that is paused reads nothing.
+    pub(super) fn may_read(&self) -> bool {
+        self.credit > self.held.len()
+    }
+
     pub(super) fn set_credit(&mut self, events: u32) {
         self.credit = events;
         self.grant();

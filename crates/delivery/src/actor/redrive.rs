@@ -78,7 +78,9 @@ impl Actor<'_> {
         }
         let chosen_done = feed.chosen.as_ref().is_some_and(std::collections::HashSet::is_empty);
         let full = feed.held.left_out() >= LEFT_OUT_MAX;
-        if !(feed.caught_up || chosen_done || full || feed.last_input.elapsed() > QUIET) {
+        let tells_its_end = self.life.spec.dead_letter.driver.capabilities().caught_up;
+        let quiet = !tells_its_end && feed.may_read() && feed.last_input.elapsed() > QUIET;
+        if !(feed.caught_up || chosen_done || full || quiet) {
             return;
         }
         if full && !chosen_done {

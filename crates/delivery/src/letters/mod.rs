@@ -16,6 +16,8 @@ const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;
 /// Records that are read at once.
 const READ: usize = 256;
+/// Most letters that one purge or filtered redrive is about; what is beyond is left for the next.
+const CHOSEN_MAX: usize = 1_000_000;
 /// Positions that are purged at once.
 const PURGE: usize = 1000;
 
@@ -39,8 +41,12 @@ impl LetterFilter {
             && limit.is_none()
     }
 
-    fn matches(&self, record: &Record) -> bool {
+    /// Whether this letter of that subscription is meant.
+    fn matches(&self, subscription: &str, record: &Record) -> bool {
         let letter = record.letter.as_deref();
+        if !is_of(subscription, record) {
+            return false;
+        }
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
@@ -66,7 +72,7 @@ pub(crate) async fn list(spec: &Spec, filter: &LetterFilter) -> Result<Letters, 
     let mut page = Page { letters: Vec::new(), next: None, limit };
     let paged_apart = filter.from.is_some();
     read(spec, None, |position, _, record| {
-        if filter.matches(record) {
+        if filter.matches(&spec.durable.name, record) {
             total += 1;
             let status = record.letter.as_ref().and_then(|letter| letter.status);
             *groups.entry((reason(record).to_owned(), status)).or_default() += 1;
@@ -79,7 +85,7 @@ pub(crate) async fn list(spec: &Spec, filter: &LetterFilter) -> Result<Letters, 
     .await?;
     if let Some(from) = &filter.from {
         read(spec, Some(Position::parse(from)), |position, _, record| {
-            if filter.matches(record) {
+            if filter.matches(&spec.durable.name, record) {
                 page.take(position, record);
             }
             page.next.is_none()
@@ -111,18 +117,36 @@ pub(crate) async fn choose(spec: &Spec, filter: &LetterFilter) -> Result<(Choice
     if until.is_none() {
         return Ok((Choice { until, positions: None }, 0));
     }
+    if filter.is_empty() {
+        // Where all that stands there is meant, the letters need not be told apart.
+        let (mut count, mut others) = (0, false);
+        read(spec, None, |_, _, record| {
+            count += 1;
+            others |= !is_of(&spec.durable.name, record);
+            !others
+        })
+        .await?;
+        if !others {
+            return Ok((Choice { until, positions: None }, count));
+        }
+    }
     let chosen = chosen(spec, filter).await?;
     let count = chosen.len() as u64;
-    // Without a filter the letters need not be told apart, but for their number.
-    let positions = (!filter.is_empty()).then(|| chosen.into_iter().collect());
-    Ok((Choice { until, positions }, count))
+    Ok((Choice { until, positions: Some(chosen.into_iter().collect()) }, count))
 }
 
+/// Whether a letter is this subscription's. Another's may stand in the same topic, where the configuration names one
+/// topic for both; a record without a letter was put there by hand, for whoever reads it.
+fn is_of(subscription: &str, record: &Record) -> bool {
+    record.letter.as_ref().is_none_or(|letter| letter.subscription == subscription)
+}
+
+/// The letters that a filter chooses, at most so many that their positions fit into memory.
 async fn chosen(spec: &Spec, filter: &LetterFilter) -> Result<Vec<Position>, Error> {
     let mut chosen = Vec::new();
-    let limit = filter.limit.unwrap_or(usize::MAX);
+    let limit = filter.limit.unwrap_or(CHOSEN_MAX).min(CHOSEN_MAX);
     read(spec, filter.from.as_deref().map(Position::parse), |position, _, record| {
-        if filter.matches(record) && chosen.len() < limit {
+        if filter.matches(&spec.durable.name, record) && chosen.len() < limit {
             chosen.push(position.clone());
         }
         chosen.len() < limit

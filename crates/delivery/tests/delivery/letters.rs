@@ -173,6 +173,30 @@ async fn a_letter_that_fails_again_is_a_new_letter_of_the_old_origin() {
 }
 
 #[tokio::test]
+async fn subscriptions_that_share_a_dead_letter_topic_keep_their_letters_apart() {
+    let house = House::new();
+    let mended = Arc::new(AtomicBool::new(false));
+    let seen_mended = mended.clone();
+    let bad =
+        move |_: &crate::webhook::Seen| status(if seen_mended.load(Ordering::SeqCst) { 200 } else { 400 });
+    let (one, two) = (Webhook::start(bad.clone()).await, Webhook::start(bad).await);
+    for (name, hook) in [("billing", &one), ("stock", &two)] {
+        let mut spec = house.spec(name, hook.uri());
+        spec.dead_letter = house.topic("dead", false);
+        house.add(spec).await;
+    }
+    house.publish("a", None).await;
+    house.status("billing", |status| status.dead_lettered == 1).await;
+    house.status("stock", |status| status.dead_lettered == 1).await;
+    assert_eq!((total(&house).await, house.log("b-dead").len()), (1, 2));
+    one.unseen().await;
+    mended.store(true, Ordering::SeqCst);
+    assert_eq!(redrive(&house, &LetterFilter::default()).await, 1);
+    settled(&house, 0).await;
+    assert_eq!(one.unseen().await.len(), 1, "its own letter alone");
+}
+
+#[tokio::test]
 async fn one_redrive_at_a_time() {
     let hang = Arc::new(AtomicBool::new(false));
     let hanging = hang.clone();

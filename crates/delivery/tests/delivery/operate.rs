@@ -166,6 +166,21 @@ async fn a_gap_is_counted_and_told() {
 }
 
 #[tokio::test]
+async fn dropping_the_last_handle_ends_everything() {
+    let house = House::new();
+    let hook = Webhook::start(|_| Reply::Hang).await;
+    house.add(house.spec("billing", hook.uri())).await;
+    house.publish("e1", None).await;
+    hook.next().await;
+    let House { subscriptions, .. } = house;
+    let another = subscriptions.clone();
+    drop(subscriptions);
+    assert_eq!(another.status("billing").unwrap().name, "billing", "a clone keeps all alive");
+    drop(another);
+    hook.over().await;
+}
+
+#[tokio::test]
 async fn wrong_names_and_webhooks_are_told() {
     let house = House::new();
     let hook = Webhook::start(|_| status(200)).await;

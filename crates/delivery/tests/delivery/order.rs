@@ -24,7 +24,7 @@ async fn ordered(house: House) {
             house.publish(&format!("k{key}-{number}"), Some(&format!("k{key}"))).await;
         }
     }
-    house.status("billing", |status| status.lag == 0).await;
+    house.status("billing", |status| status.delivered >= 100 && status.lag == 0).await;
     let mut next: HashMap<String, u32> = HashMap::new();
     for seen in hook.unseen().await {
         let (key, number) = seen.id().split_once('-').unwrap();

@@ -83,11 +83,8 @@ async fn a_panic_of_the_task_loses_nothing() {
     mischief.panic_in_poll.store(true, Ordering::SeqCst);
     house.publish("e3", Some("l")).await;
     house.status("billing", |status| status.state == "failed").await;
+    while hook.next().await.id() != "e3" {}
     house.status("billing", |status| status.state == "running" && status.lag == 0).await;
-    let mut ids: Vec<_> = hook.unseen().await.iter().map(|seen| seen.id().to_owned()).collect();
-    ids.sort();
-    ids.dedup();
-    assert!(ids.contains(&"e3".to_owned()), "{ids:?}");
     house.drain().await;
 }
 

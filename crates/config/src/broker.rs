@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::decode::{Context, Decode, listed};
 use crate::error::Code;
-use crate::node::{Kind, Node};
+use crate::node::{Kind, Node, excerpt};
 use crate::suggest;
 use crate::text::Secret;
 use crate::units::{Duration, Size};
@@ -123,7 +123,7 @@ impl Decode for Broker {
                     Some(meant) => format!("Did you mean `{meant}`?"),
                     None => format!("The kinds are {}.", listed(&BrokerKind::ALL)),
                 };
-                let message = format!("there is no kind of broker `{kind}`");
+                let message = format!("there is no kind of broker `{}`", excerpt(kind));
                 cx.error(Code::UnknownKey, entry.key_at, message, Some(hint));
                 Self::placeholder()
             }

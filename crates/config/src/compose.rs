@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use crate::error::{Code, Draft};
-use crate::node::{Entry, Kind, Node, Scalar};
+use crate::node::{Entry, Kind, Node, Scalar, excerpt};
 use crate::path::{Path, Step};
 use crate::source::At;
 
@@ -97,7 +97,7 @@ impl<'a> Composer<'a> {
             Event::MappingStart(..) => Kind::Map(self.map(depth)?),
             Event::Alias(id) => return self.alias(id, at),
             Event::UnresolvedAlias(name) => {
-                let message = format!("no anchor `&{name}` stands above");
+                let message = format!("no anchor `&{}` stands above", excerpt(&name));
                 self.error(Code::Syntax, at, message, None);
                 Kind::Null
             }
@@ -145,9 +145,8 @@ impl<'a> Composer<'a> {
             let merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
             let key = match self.node(event, span, depth + 1)?.kind {
                 Kind::Scalar(Scalar { text, .. }) => text,
-                Kind::Null => "null".to_owned(),
-                Kind::List(_) | Kind::Map(_) => {
-                    self.error(Code::Syntax, key_at, "a key must be text", None);
+                Kind::Null | Kind::List(_) | Kind::Map(_) => {
+                    self.error(Code::Syntax, key_at, "a key must be text", Some("Quote it."));
                     String::new()
                 }
             };
@@ -155,7 +154,7 @@ impl<'a> Composer<'a> {
             self.path.push(Step::Key(key.clone()));
             let mut node = self.node(event, span, depth + 1)?;
             if let Some(first) = seen.insert(key.clone(), key_at.line) {
-                let message = format!("`{key}` is set twice; first on line {first}");
+                let message = format!("`{}` is set twice; first on line {first}", excerpt(&key));
                 self.error(Code::DuplicateKey, key_at, message, Some("Keep one of the two."));
             } else if merge {
                 merges.push((node, key_at));

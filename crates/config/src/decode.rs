@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::error::{Code, Draft};
-use crate::node::{Entry, Kind, Node, Scalar};
+use crate::node::{Entry, Kind, Node, Scalar, excerpt};
 use crate::path::{Path, Step};
 use crate::reserved;
 use crate::source::At;
@@ -108,7 +108,7 @@ impl Context {
             Some(key),
             Code::UnknownKey,
             entry.key_at,
-            format!("there is no key `{key}` here"),
+            format!("there is no key `{}` here", excerpt(key)),
             Some(hint),
         );
     }
@@ -284,7 +284,7 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
         for entry in node.entries() {
             let value = if entry.node.kind == Kind::Null {
                 let hint = "Write {} for all defaults; `null` removes what an earlier file sets.".to_owned();
-                let message = format!("`{}` is empty", entry.key);
+                let message = format!("`{}` is empty", excerpt(&entry.key));
                 cx.error_below(Some(&entry.key), Code::MissingKey, entry.key_at, message, Some(hint));
                 T::placeholder()
             } else {

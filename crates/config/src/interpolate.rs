@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 
 use crate::error::{Code, Draft};
-use crate::node::{Kind, Node, Scalar};
+use crate::node::{Kind, Node, Scalar, excerpt};
 use crate::path::{Path, Step};
 use crate::source::At;
 
@@ -106,7 +106,7 @@ fn value(reference: &str, env: Env<'_>) -> Result<String, Wrong> {
         Some(("env", name)) => variable(name, env),
         Some(("file", path)) if !path.is_empty() => file(path),
         _ => Err(Wrong {
-            message: format!("`${{{reference}}}` is no reference"),
+            message: format!("`${{{}}}` is no reference", excerpt(reference)),
             hint:
                 "Write `${env:NAME}`, `${env:NAME:-default}` or `${file:PATH}`, and `$$` for a dollar sign."
                     .to_owned(),
@@ -123,7 +123,7 @@ fn variable(reference: &str, env: Env<'_>) -> Result<String, Wrong> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.is_empty() || !name.bytes().all(plain) {
         return Err(Wrong {
-            message: format!("`{name}` is no name of an environment variable"),
+            message: format!("`{}` is no name of an environment variable", excerpt(name)),
             hint: "Write `${env:NAME}` or `${env:NAME:-default}`.".to_owned(),
         });
     }
@@ -141,7 +141,7 @@ fn variable(reference: &str, env: Env<'_>) -> Result<String, Wrong> {
 /// One newline at the end is an editor's, not the secret's.
 fn file(path: &str) -> Result<String, Wrong> {
     let wrong = |reason: String| Wrong {
-        message: format!("the file `{path}` cannot be read: {reason}"),
+        message: format!("the file `{}` cannot be read: {reason}", excerpt(path)),
         hint: "The path is taken from the working directory.".to_owned(),
     };
     let mut text = String::new();

@@ -108,9 +108,9 @@ impl Node {
 }
 
 impl Scalar {
-    /// The text as it may be shown: never what came from the environment or a file.
-    pub(crate) fn shown(&self) -> &str {
-        self.written.as_deref().unwrap_or(&self.text)
+    /// The text as it may be shown: never what came from the environment or a file, and not all of it if it is long.
+    pub(crate) fn shown(&self) -> String {
+        excerpt(self.written.as_deref().unwrap_or(&self.text))
     }
 
     pub(crate) fn is_secret(&self) -> bool {
@@ -139,4 +139,17 @@ impl Scalar {
     fn is_truth(&self) -> bool {
         self.plain && matches!(self.text.as_str(), "true" | "True" | "TRUE" | "false" | "False" | "FALSE")
     }
+}
+
+/// Longest text quoted in a message, in characters.
+const EXCERPT_MAX: usize = 80;
+
+/// A text for a message: one line, not too long.
+pub(crate) fn excerpt(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { '\u{FFFD}' } else { c };
+    let mut shown: String = text.chars().take(EXCERPT_MAX).map(plain).collect();
+    if text.chars().nth(EXCERPT_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
 }

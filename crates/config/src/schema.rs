@@ -81,8 +81,7 @@ impl Field {
                 patterns.insert("^x-".to_owned(), true.into());
             }
         }
-        if let Some(number @ ("integer" | "number")) = object.get("type").and_then(Value::as_str) {
-            let types = json!([number, "string"]);
+        if let Some(types) = object.get("type").and_then(number_or_reference) {
             object.insert("type".to_owned(), types);
             object.insert("pattern".to_owned(), REFERENCE.into());
             object.remove("format");
@@ -121,6 +120,14 @@ impl Field {
         }
         self
     }
+}
+
+/// The types of a number that may also come from outside. `None` for the types of anything else.
+fn number_or_reference(types: &Value) -> Option<Value> {
+    let mut types = types.as_array().cloned().unwrap_or_else(|| vec![types.clone()]);
+    let number = types.iter().any(|kind| kind == "integer" || kind == "number");
+    types.insert(1, "string".into());
+    number.then(|| types.into())
 }
 
 /// The schema of a value that is written as text.

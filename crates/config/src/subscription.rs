@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use crate::address::To;
 use crate::decode::{Context, Decode};
 use crate::error::Code;
-use crate::node::{Kind, Node};
+use crate::node::{Kind, Node, excerpt};
 use crate::schema::{REFERENCE, constant};
 use crate::text::{Text, text_value};
 use crate::tree::App;
-use crate::units::{Duration, Rate, Size};
+use crate::units::{Duration, Rate};
 
 table! {
     /// A durable cursor over a topic, and the webhook that it is delivered to.
@@ -108,10 +108,8 @@ choice! {
 table! {
     /// What is held of the topic's backlog at once; reading stops beyond it.
     pub struct Buffer: Default {
-        /// Events.
-        pub events: u32 = 10_000 => 1..=1_000_000,
-        /// Bytes of their payloads that are held in memory.
-        pub bytes: Size = Size::mebibytes(32) => Size::kibibytes(64)..=Size::gibibytes(16),
+        /// Events, 1 to 1,000,000. By default 10,000; 1,000,000 on a broker that keeps waiting events on its own disk (embedded).
+        pub events: Option<u32> = None,
     }
 }
 
@@ -302,7 +300,7 @@ impl Decode for BTreeMap<u16, Answer> {
                     answers.insert(status, answer);
                 }
                 _ => {
-                    let message = format!("`{}` is no status of an answer", entry.key);
+                    let message = format!("`{}` is no status of an answer", excerpt(&entry.key));
                     let hint = Some("A status is a number from 200 to 599.".to_owned());
                     cx.error_below(Some(&entry.key), Code::BadValue, entry.key_at, message, hint);
                 }

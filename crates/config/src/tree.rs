@@ -21,7 +21,7 @@ table! {
         pub service: String,
         /// How names on the broker are made.
         pub names: Names = Names::default(),
-        /// The application behind the webhooks. Deliveries start when it is up, and without it at once.
+        /// The application behind the webhooks. Deliveries wait for it to be up; where none is configured, they start at once.
         pub app: Option<App> = None,
         /// Where this process listens.
         pub listen: Listen = Listen::default(),
@@ -58,7 +58,7 @@ table! {
     pub struct App {
         /// What a subscription's `to` is below, where that is a path.
         pub url: Url,
-        /// Path that answers 2xx while the application is up. Without it, it is up while its port takes connections.
+        /// Path, on the same host and port, that answers 2xx while the application is up. Without it, it is up while its port takes connections.
         pub health: Option<String> = None,
     }
 }

@@ -25,7 +25,9 @@ fn a_mutated_configuration_loads_or_says_where_it_is_wrong() {
             Ok(config) => {
                 loaded += 1;
                 assert!(!config.merged.to_string().is_empty());
-                let mut document: Value = serde_saphyr::from_str(&text).unwrap_or_default();
+                let mut document: Value = serde_saphyr::from_str(&text).unwrap_or_else(|error| {
+                    panic!("seed {seed} loads, and another reader refuses it: {error}\n{text}")
+                });
                 without_nulls(&mut document);
                 let complaints = judge::complaints(&schema, &document);
                 assert_eq!(

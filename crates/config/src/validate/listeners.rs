@@ -64,7 +64,7 @@ pub(super) fn app(check: &mut Check<'_>, path: &Path, app: &App) {
     if !health.starts_with('/') || health.contains('#') || app.url.join(health).is_err() {
         let path = path.key("health");
         let message = format!("`{}` is no path", check.shown(&path, health));
-        check.error(Code::BadValue, &path, message, "Write a path below the app's URL: `/healthz`.");
+        check.error(Code::BadValue, &path, message, "Write a path on the app's host and port: `/healthz`.");
     }
 }
 

@@ -10,7 +10,7 @@ use std::fmt::Display;
 use crate::decode::{Context, listed};
 use crate::error::{Code, Draft, Warning};
 use crate::names;
-use crate::node::{Kind, Node};
+use crate::node::{Kind, Node, excerpt};
 use crate::path::Path;
 use crate::source::{At, Source};
 use crate::suggest;
@@ -93,8 +93,8 @@ impl Check<'_> {
     /// The value at a path as it may be shown: not if it came from outside the files.
     fn shown(&self, path: &Path, value: impl Display) -> String {
         match self.root.find(path).map(|node| &node.kind) {
-            Some(Kind::Scalar(scalar)) if scalar.is_secret() => scalar.shown().to_owned(),
-            _ => value.to_string(),
+            Some(Kind::Scalar(scalar)) if scalar.is_secret() => scalar.shown(),
+            _ => excerpt(&value.to_string()),
         }
     }
 
@@ -133,7 +133,7 @@ impl Check<'_> {
         let (at, name) = if value {
             (self.root.locate(path), self.shown(path, name))
         } else {
-            (self.root.locate_key(path), name.to_owned())
+            (self.root.locate_key(path), excerpt(name))
         };
         self.error_at(at, Code::UnknownReference, path, format!("no {what} `{name}` is configured"), hint);
     }

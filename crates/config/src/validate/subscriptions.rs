@@ -184,23 +184,33 @@ fn policy(check: &mut Check<'_>, path: &Path, subscription: &Subscription) {
             format!("`concurrency` is {}, and the window never exceeds it", subscription.concurrency),
         );
     }
-    let buffer = path.key("buffer").key("events");
-    if subscription.buffer.events < subscription.concurrency {
-        check.warn(
-            &buffer,
-            format!("less than `concurrency` ({}), which is then never reached", subscription.concurrency),
-        );
-    }
-    if let Mode::Batch(batch) = subscription.mode
-        && batch.max > subscription.buffer.events
-    {
-        check.warn(&path.key("mode"), "a batch is larger than the buffer, and is never filled");
-    }
+    buffer(check, path, subscription);
     for (status, answer) in &subscription.answers {
         if (200..300).contains(status) && *answer != Answer::Done {
             let path = path.key("answers").key(&status.to_string());
             check.warn(&path, format!("an app that answers {status} believes that it is done"));
         }
+    }
+}
+
+/// Most deliveries of one subscription held at once, in events.
+const BUFFER_MAX: u32 = 1_000_000;
+
+fn buffer(check: &mut Check<'_>, subscription: &Path, settings: &Subscription) {
+    let path = subscription.key("buffer").key("events");
+    let Some(events) = settings.buffer.events else { return };
+    if !(1..=BUFFER_MAX).contains(&events) {
+        let message = format!("`events` must be between 1 and {BUFFER_MAX}");
+        check.error(Code::BadValue, &path, message, "Leave it out for the default.");
+    } else if events < settings.concurrency {
+        let message =
+            format!("less than `concurrency` ({}), which is then never reached", settings.concurrency);
+        check.warn(&path, message);
+    }
+    if let Mode::Batch(batch) = settings.mode
+        && batch.max > events
+    {
+        check.warn(&subscription.key("mode"), "a batch is larger than the buffer, and is never filled");
     }
 }
 

@@ -1,0 +1,49 @@
+//! `postrider run`: the sidecar.
+
+use config::Loaded;
+
+use crate::cli::{ConfigArgs, LogArgs, LogFormat, RunArgs};
+use crate::failure::Failure;
+use crate::house::House;
+use crate::signals;
+
+pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
+    init_logging(&args.log)?;
+    let loaded = load(&args.config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
+        .thread_name("postrider")
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let house = House::build(loaded, Vec::new()).await?;
+        let addresses = house.addresses();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            app = addresses.app,
+            admin = addresses.admin,
+            health = addresses.health,
+            "listening"
+        );
+        house.run(async { signals::terminated().await.map_or_else(|e| e.to_string(), str::to_owned) }).await
+    })
+}
+
+/// A sidecar shares its cores with the service: two workers carry more than a pod's traffic.
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(2)
+}
+
+fn init_logging(args: &LogArgs) -> Result<(), Failure> {
+    let format = match args.log_format {
+        LogFormat::Text => telemetry::LogFormat::Text,
+        LogFormat::Json => telemetry::LogFormat::Json,
+    };
+    telemetry::init_logging(format, &args.log)
+        .map_err(|e| Failure::usage(format!("--log {:?}: {e}", args.log)))
+}
+
+/// Reads the configuration from the files and the environment.
+pub(crate) fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
+    config::load(&args.config, &|name| std::env::var(name).ok()).map_err(Failure::usage)
+}

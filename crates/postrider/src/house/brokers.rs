@@ -1,0 +1,124 @@
+//! What is watched of the brokers: whether publishes may begin, whether the process is ready, how far behind it is.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use broker::Health;
+use delivery::Subscriptions;
+use publish::Publisher;
+use telemetry::{Happened, Metrics, Telemetry};
+use tokio_util::sync::CancellationToken;
+
+use super::drivers::Drivers;
+
+/// How often health and lag are looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// No publish is taken before the subscriptions exist: from then on nothing accepted can be missed by them.
+pub(super) fn close_gates(publisher: &Publisher, drivers: &Drivers) {
+    for name in drivers.keys() {
+        publisher.set_pending(name, Some("its topics and subscriptions are being ensured".into()));
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) drivers: Drivers,
+    pub(super) publisher: Publisher,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) readiness: api::Readiness,
+    pub(super) metrics: Metrics,
+    pub(super) telemetry: Telemetry,
+    /// How long readiness waits for a broker that cannot be reached.
+    pub(super) wait: Duration,
+    /// Whether a later outage makes the process unready.
+    pub(super) gated: bool,
+}
+
+impl Watch {
+    /// Opens the gates as topics and subscriptions come to exist, then keeps watching until stopped.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.watch() => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn watch(self) {
+        let began = Instant::now();
+        let mut without_topics: BTreeMap<String, String> = self
+            .drivers
+            .keys()
+            .map(|name| (name.clone(), "its topics are being ensured".to_owned()))
+            .collect();
+        let mut down: BTreeMap<String, bool> = BTreeMap::new();
+        let mut ready = false;
+        loop {
+            self.ensure_topics(&mut without_topics).await;
+            let pending = self.open_gates(&without_topics);
+            self.look_at_health(&mut down);
+            self.look_at_lag();
+            ready |= pending == 0 || began.elapsed() >= self.wait;
+            let any_down = down.values().any(|down| *down);
+            self.readiness.set_ready(ready && !(self.gated && any_down));
+            tokio::select! {
+                () = tokio::time::sleep(EVERY.min(self.wait.saturating_sub(began.elapsed()).max(Duration::from_millis(50)))), if pending > 0 => {}
+                () = tokio::time::sleep(EVERY), if pending == 0 => {}
+                () = self.subscriptions.changed() => {}
+            }
+        }
+    }
+
+    /// Creates the configured topics, so that events can be published where nobody subscribes.
+    async fn ensure_topics(&self, missing: &mut BTreeMap<String, String>) {
+        for name in missing.keys().cloned().collect::<Vec<_>>() {
+            let Some(driver) = self.drivers.get(&name) else { continue };
+            let mut result = Ok(());
+            for topic in self.publisher.topics().iter().filter(|topic| *topic.broker == *name) {
+                if result.is_ok() {
+                    result = driver.ensure_topic(&topic.on_broker).await;
+                }
+            }
+            match result {
+                Ok(()) => drop(missing.remove(&name)),
+                Err(error) => drop(missing.insert(name, error.to_string())),
+            }
+        }
+    }
+
+    /// Returns how many brokers are still pending.
+    fn open_gates(&self, without_topics: &BTreeMap<String, String>) -> usize {
+        let mut pending = self.subscriptions.pending_brokers();
+        pending.extend(without_topics.iter().map(|(name, why)| (name.clone(), why.clone())));
+        for name in self.drivers.keys() {
+            let why = pending.get(name).cloned();
+            let detail = why.clone().unwrap_or_else(|| "all topics and subscriptions exist".into());
+            self.readiness.set_check(&format!("broker {name}"), why.is_none(), detail);
+            self.publisher.set_pending(name, why);
+        }
+        pending.len()
+    }
+
+    fn look_at_health(&self, down: &mut BTreeMap<String, bool>) {
+        for (name, driver) in &self.drivers {
+            let health = driver.health();
+            let is_down = matches!(health, Health::Down { .. });
+            self.metrics.set_broker_up(name, !is_down);
+            if down.insert(name.clone(), is_down).unwrap_or(false) != is_down {
+                let reason = match &health {
+                    Health::Down { reason, .. } => Some(reason.as_str()),
+                    Health::Up => None,
+                };
+                self.telemetry.tell(Happened::Broker { broker: name, reason });
+            }
+        }
+    }
+
+    fn look_at_lag(&self) {
+        for status in self.subscriptions.list() {
+            let oldest = status.oldest_age_ms.map(Duration::from_millis);
+            self.metrics.set_lag(&status.name, status.lag, oldest);
+            self.metrics.set_held(&status.name, status.held, status.retrying);
+        }
+    }
+}

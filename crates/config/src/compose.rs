@@ -95,7 +95,7 @@ impl<'a> Composer<'a> {
             Event::Scalar(text, style, _, _) => scalar(text.into_owned(), style),
             Event::SequenceStart(..) => Kind::List(self.list(depth)?),
             Event::MappingStart(..) => Kind::Map(self.map(depth)?),
-            Event::Alias(id) => return self.alias(id, at),
+            Event::Alias(id) => return self.alias(id, at, depth),
             Event::UnresolvedAlias(name) => {
                 let message = format!("no anchor `&{}` stands above", excerpt(&name));
                 self.error(Code::Syntax, at, message, None);
@@ -111,12 +111,16 @@ impl<'a> Composer<'a> {
         Ok(node)
     }
 
-    fn alias(&mut self, id: usize, at: At) -> Result<Node, Unreadable> {
+    fn alias(&mut self, id: usize, at: At, depth: usize) -> Result<Node, Unreadable> {
         let Some(node) = self.anchors.get(&id).cloned() else {
             self.error(Code::Syntax, at, "an alias inside of what it stands for", None);
             return Ok(Node { at, kind: Kind::Null });
         };
         self.spend(node.count(), at)?;
+        if depth + node.height() > DEPTH_MAX {
+            self.error(Code::Syntax, at, "nested too deeply, with what the alias stands for", None);
+            return Err(Unreadable);
+        }
         Ok(node)
     }
 

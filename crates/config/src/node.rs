@@ -72,6 +72,15 @@ impl Node {
         }
     }
 
+    /// Levels of this tree, itself included.
+    pub(crate) fn height(&self) -> usize {
+        1 + match &self.kind {
+            Kind::Null | Kind::Scalar(_) => 0,
+            Kind::List(items) => items.iter().map(Self::height).max().unwrap_or(0),
+            Kind::Map(entries) => entries.iter().map(|entry| entry.node.height()).max().unwrap_or(0),
+        }
+    }
+
     /// The node at a path, if the files say anything there.
     pub(crate) fn find(&self, path: &Path) -> Option<&Self> {
         path.steps().iter().try_fold(self, |node, step| match (step, &node.kind) {

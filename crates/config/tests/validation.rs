@@ -348,6 +348,16 @@ fn aliases_of_aliases_do_not_fill_the_memory() {
 }
 
 #[test]
+fn aliases_do_not_nest_beyond_the_bound() {
+    let mut text = "x-0: &a0 []\n".to_owned();
+    for level in 1..40 {
+        text.push_str(&format!("x-{level}: &a{level} [[[[*a{}]]]]\n", level - 1));
+    }
+    let refused = load(&text).expect_err("160 levels were taken");
+    assert!(refused.contains("nested too deeply"), "{refused}");
+}
+
+#[test]
 fn the_odd_is_told_and_obeyed() {
     warned(
         "    to:",

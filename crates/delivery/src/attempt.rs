@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use broker::{Body, BoxFuture, Key, Record};
+use bytes::Bytes;
 use engine::{Attempt, Outcome, Scope, Token};
 use telemetry::{Telemetry, Trace};
 
@@ -183,7 +184,7 @@ impl Endpoint {
         }
         let answer: Arc<str> = format!("cannot be read from the broker: {error}").into();
         let ended = parts.iter().map(|part| {
-            let key = part.record.as_ref().ok().and_then(|record| record.key.clone());
+            let key = part.record.as_ref().ok().and_then(|record| own_key(record));
             let last = Last { key, at_ms: wall_ms(), status: None, answer: answer.clone(), foreign: false };
             Ended { token: part.token, outcome: Outcome::Unreached, last: Some(Box::new(last)) }
         });
@@ -231,7 +232,7 @@ impl Verdict {
     fn of(&self, token: Token, record: &Record) -> Ended {
         let last = (self.outcome != Outcome::Done).then(|| {
             Box::new(Last {
-                key: record.key.clone(),
+                key: own_key(record),
                 at_ms: wall_ms(),
                 status: self.status,
                 answer: self.answer.clone(),
@@ -244,13 +245,8 @@ impl Verdict {
 
 /// What is no event cannot be delivered as one, now or ever: it is a dead letter without having been sent.
 fn foreign(token: Token, record: &Record, reason: &str) -> Ended {
-    let last = Last {
-        key: record.key.clone(),
-        at_ms: wall_ms(),
-        status: None,
-        answer: reason.into(),
-        foreign: true,
-    };
+    let last =
+        Last { key: own_key(record), at_ms: wall_ms(), status: None, answer: reason.into(), foreign: true };
     Ended { token, outcome: Outcome::DeadLetter, last: Some(Box::new(last)) }
 }
 
@@ -259,6 +255,11 @@ async fn load(parts: Vec<JobPart>) -> Vec<Loaded> {
         Loaded { token: part.token, number: part.number, record: part.record.await_record().await }
     });
     futures::future::join_all(loading).await
+}
+
+/// The key in memory of its own: as a slice of its record it would hold on to all of that.
+fn own_key(record: &Record) -> Option<Key> {
+    record.key.as_ref().and_then(|key| Key::new(Bytes::copy_from_slice(key.as_bytes())))
 }
 
 /// The first KiB of an answer as text. Control characters, which could forge lines of a log, become spaces.

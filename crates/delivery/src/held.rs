@@ -15,9 +15,15 @@ pub(crate) struct Held {
     /// ever held.
     slots: Vec<Option<Slot>>,
     held: u32,
+    /// Slots that remember their last attempt.
+    remembered: u32,
     /// `None`: a token is its lease, number for number.
     apart: Option<Apart>,
 }
+
+/// Most deliveries of a source whose last attempt is remembered, at up to a KiB each. It is needed at once by the dead
+/// letter that an attempt leads to, and later on by status alone, which shows a few.
+const REMEMBERED_MAX: u32 = 4096;
 
 /// Tokens with numbers of their own, for a source of which the engine hears only in part: what is left out takes up
 /// slots of the source, and the engine counts on slots below what it granted.
@@ -41,8 +47,16 @@ pub(crate) struct Slot {
     pub(crate) published_ms: u64,
     pub(crate) record: Option<Box<Record>>,
     pub(crate) last: Option<Box<Last>>,
-    /// Its dead letter is durable.
-    pub(crate) lettered: bool,
+    pub(crate) letter: LetterState,
+}
+
+/// How far a delivery is on its way to the dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LetterState {
+    None,
+    /// Being written, or waiting to be.
+    Wanted,
+    Durable,
 }
 
 /// What became of a delivery that was put into the table.
@@ -55,7 +69,7 @@ pub(crate) struct Put {
 
 impl Held {
     pub(crate) fn new(source: SourceId) -> Self {
-        Self { source, slots: Vec::new(), held: 0, apart: None }
+        Self { source, slots: Vec::new(), held: 0, remembered: 0, apart: None }
     }
 
     /// A table from which deliveries can be left out.
@@ -86,9 +100,10 @@ impl Held {
             published_ms: delivery.published_ms,
             record,
             last: None,
-            lettered: false,
+            letter: LetterState::None,
         });
         let token = |generation| Token { source: self.source, slot, generation };
+        self.remembered -= u32::from(before.as_ref().is_some_and(|before| before.last.is_some()));
         let superseded = before.map(|before| token(before.generation));
         self.held += u32::from(superseded.is_none());
         Put { token: token(generation), superseded }
@@ -111,11 +126,31 @@ impl Held {
         self.slots.get(token.slot as usize)?.as_ref().filter(|slot| slot.generation == token.generation)
     }
 
+    /// Remembers the last attempt of a delivery. True: that is one more than there is room for, so
+    /// [`forget_last`](Self::forget_last) is to follow.
+    pub(crate) fn remember(&mut self, token: Token, last: Box<Last>) -> bool {
+        let Some(slot) = self.get_mut(token) else { return false };
+        let fresh = slot.last.replace(last).is_none();
+        self.remembered += u32::from(fresh);
+        self.remembered > REMEMBERED_MAX
+    }
+
+    /// Forgets the last attempt, unless a dead letter needs it.
+    pub(crate) fn forget_last(&mut self, token: Token) {
+        if let Some(slot) = self.get_mut(token)
+            && slot.letter == LetterState::None
+            && slot.last.take().is_some()
+        {
+            self.remembered -= 1;
+        }
+    }
+
     /// Forgets a delivery that was settled.
     pub(crate) fn remove(&mut self, token: Token) -> Option<Slot> {
         let place = self.slots.get_mut(token.slot as usize)?;
         let slot = place.take_if(|slot| slot.generation == token.generation)?;
         self.held -= 1;
+        self.remembered -= u32::from(slot.last.is_some());
         if let Some(apart) = &mut self.apart {
             apart.places.remove(&slot.lease);
             apart.free.push(token.slot);
@@ -220,6 +255,25 @@ mod tests {
         assert_eq!(held.revoke(Lease { slot: 100, generation: 2 }), Some(third));
         assert_eq!(held.revoke(Lease { slot: 100, generation: 2 }), None, "a lease dies once");
         assert_eq!(held.len(), 1);
+    }
+
+    #[test]
+    fn last_attempts_are_remembered_within_bounds() {
+        let last =
+            || Box::new(Last { key: None, at_ms: 1, status: None, answer: "no".into(), foreign: false });
+        let mut held = Held::new(SourceId(0));
+        let tokens: Vec<Token> = (0..=REMEMBERED_MAX).map(|slot| held.put(delivery(slot, 1)).token).collect();
+        let over: Vec<bool> = tokens.iter().map(|token| held.remember(*token, last())).collect();
+        assert_eq!(over.iter().filter(|over| **over).count(), 1, "the last one is too many");
+        held.forget_last(tokens[0]);
+        assert!(!held.remember(tokens[1], last()), "a repeated failure takes no more room");
+        held.get_mut(tokens[2]).unwrap().letter = LetterState::Wanted;
+        held.forget_last(tokens[2]);
+        assert!(held.get(tokens[2]).unwrap().last.is_some(), "its letter is still to be written");
+        for token in tokens {
+            held.remove(token);
+        }
+        assert_eq!(held.remembered, 0);
     }
 
     #[test]

@@ -34,7 +34,9 @@ pub struct Webhook {
     pub mode: Mode,
     pub encoding: event::http::Encoding,
     pub timeout: Duration,
-    /// Overrides of the answer table, by status.
+    /// Overrides of the answer table, by status. The table: 2xx done; 401, 403, 404, 429, 502, 503, 504 and 3xx retry (a
+    /// failure of the endpoint); 410 pause; 408, 409, 425, 500 and other 5xx retry (of the event); other 4xx dead letter.
+    /// `Retry-After` counts on 429 and 503. Of a batch, an answer that condemns has each event sent again alone.
     pub answers: Vec<(u16, Answer)>,
 }
 

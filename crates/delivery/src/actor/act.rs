@@ -9,6 +9,7 @@ use telemetry::Happened;
 use super::Actor;
 use super::feed::Feed;
 use crate::attempt::{Job, JobPart, Load, wall_ms};
+use crate::held::LetterState;
 
 impl Actor<'_> {
     pub(super) fn carry_out(&mut self) {
@@ -41,6 +42,11 @@ impl Actor<'_> {
             }
         }
         self.actions = actions;
+        while let Some(token) = self.to_forget.pop() {
+            if let Some((feed, _)) = self.feed_of(token) {
+                feed.held.forget_last(token);
+            }
+        }
     }
 
     /// The source and the lease of a delivery that is still held.
@@ -80,7 +86,7 @@ impl Actor<'_> {
         if let Some(chosen) = &mut feed.chosen {
             chosen.remove(&slot.position);
         }
-        if slot.lettered {
+        if slot.letter == LetterState::Durable {
             return;
         }
         self.counts.delivered += 1;

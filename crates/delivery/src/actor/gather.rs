@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 use super::attempts::Ending;
 use super::feed::Feed;
 use super::{Actor, Counts, LETTERS, TOPIC};
-use crate::attempt::Finished;
+use crate::attempt::{Ended, Finished};
 use crate::held::Put;
 
 /// Most answers that are taken in one round, so that a round stays short.
@@ -130,15 +130,14 @@ impl Actor<'_> {
     fn take_answer(&mut self, attempt: engine::Attempt, finished: Finished) {
         let Finished { latency, ended } = finished;
         self.answers.push(attempt, latency, ended.iter().map(|ended| ended.outcome));
-        for ended in ended {
-            let feed = self.feeds[usize::from(ended.token.source.0)].as_mut();
-            if let Some(slot) = feed.and_then(|feed| feed.held.get_mut(ended.token)) {
-                if ended.outcome == Outcome::Unreached {
-                    slot.posts = slot.posts.saturating_sub(1);
-                }
-                if ended.last.is_some() {
-                    slot.last = ended.last;
-                }
+        for Ended { token, outcome, last } in ended {
+            let Some(feed) = &mut self.feeds[usize::from(token.source.0)] else { continue };
+            let Some(slot) = feed.held.get_mut(token) else { continue };
+            if outcome == Outcome::Unreached {
+                slot.posts = slot.posts.saturating_sub(1);
+            }
+            if last.is_some_and(|last| feed.held.remember(token, last)) {
+                self.to_forget.push(token);
             }
         }
     }

@@ -10,6 +10,7 @@ use telemetry::Happened;
 
 use super::Actor;
 use crate::attempt::{Last, Load, trace_of, wall_ms};
+use crate::held::LetterState;
 use crate::story::id_of;
 
 /// Longest time that a dead letter takes to become durable before its delivery goes back to waiting.
@@ -38,7 +39,8 @@ impl Actor<'_> {
     pub(super) fn write_letter(&mut self, token: Token, reason: Reason, attempts: u32, first_ms: u64) {
         let (subscription, topic) = (self.life.spec.durable.name.clone(), self.life.spec.topic.clone());
         let Some((feed, lease)) = self.feed_of(token) else { return };
-        let Some(slot) = feed.held.get(token) else { return };
+        let Some(slot) = feed.held.get_mut(token) else { return };
+        slot.letter = LetterState::Wanted;
         let foreign = slot.last.as_ref().is_some_and(|last| last.foreign);
         let verdict = Verdict {
             reason: word(reason, foreign),
@@ -99,7 +101,7 @@ impl Actor<'_> {
         if written {
             self.counts.dead_lettered += 1;
             if let Some(slot) = self.feed_of(token).and_then(|(feed, _)| feed.held.get_mut(token)) {
-                slot.lettered = true;
+                slot.letter = LetterState::Durable;
             }
         }
         self.inputs.push(Input::DeadLettered { token, written });

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use broker::{BoxFuture, Source};
-use engine::{Actions, App, Engine, Input, Now, Outcome, SourceId};
+use engine::{Actions, App, Engine, Input, Now, Outcome, SourceId, Token};
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
@@ -53,6 +53,8 @@ pub(crate) struct Actor<'a> {
     answers: Answers,
     commands: Vec<Command>,
     lost: Option<(SourceId, broker::Error)>,
+    /// Deliveries whose last attempt is remembered beyond this step only if it led to a dead letter.
+    to_forget: Vec<Token>,
 
     actions: Actions,
     seen: Seen,
@@ -145,6 +147,7 @@ impl<'a> Actor<'a> {
             answers: Answers::default(),
             commands: Vec::new(),
             lost: None,
+            to_forget: Vec::new(),
             actions: Actions::default(),
             seen: Seen { version: 0, control },
             counts: Counts {

@@ -1,5 +1,6 @@
 //! Leases that are taken back, connections that are closed, panics, and brokers that say no.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -134,4 +135,26 @@ async fn a_panic_of_an_attempt_is_a_failed_attempt() {
     let seen = hook.next().await;
     assert_eq!((seen.id(), seen.attempt()), ("e1", 2));
     house.status("billing", |status| status.delivered == 1).await;
+}
+
+#[tokio::test]
+async fn after_a_crash_only_what_was_not_flushed_comes_again() {
+    let mut house = House::restless();
+    let mut failed = HashSet::new();
+    let hook =
+        Webhook::start(move |seen| status(if failed.insert(seen.id().to_owned()) { 500 } else { 200 })).await;
+    house.add(house.spec("billing", hook.uri())).await;
+    for number in 0..60 {
+        house.publish(&format!("e{number}"), Some(&format!("k{}", number % 7))).await;
+    }
+    house.status("billing", |status| status.delivered >= 20).await;
+    let successor = house.broker.restart();
+    let dead = std::mem::replace(&mut house.broker, successor);
+    house.subscriptions.drain("billing", std::time::Instant::now()).await.unwrap();
+    drop(dead);
+    house.add(house.spec("billing", hook.uri())).await;
+    house.status("billing", |status| status.delivered > 0 && status.held == 0 && status.lag == 0).await;
+    let ids: HashSet<String> = hook.unseen().await.iter().map(|seen| seen.id().to_owned()).collect();
+    assert_eq!(ids.len(), 60, "all have come");
+    assert!(house.log("b-billing.dead").is_empty());
 }

@@ -17,6 +17,7 @@ pub mod process;
 mod random;
 pub mod script;
 pub mod setup;
+pub mod simulation;
 pub mod webhook;
 
 pub use hash::sha256_hex;

@@ -56,7 +56,7 @@ impl Postrider {
 
     /// Starts `postrider dev`, as a newcomer does, but on addresses of its own, and waits until it is ready.
     pub async fn dev() -> Self {
-        let mut sidecar = Self::prepare(Setup::new());
+        let mut sidecar = Self::prepare(Setup::on_ports());
         let listen = sidecar.setup.listen;
         let mut arguments = vec!["dev".to_owned()];
         for (option, address) in [

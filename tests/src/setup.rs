@@ -23,14 +23,11 @@ pub(crate) struct Listen {
 }
 
 impl Listen {
-    /// Addresses that nobody else uses: on Linux, where all of 127.0.0.0/8 is loopback, an IP address of one's own;
-    /// elsewhere ports that were free a moment ago.
+    /// Addresses that nobody else uses: on Linux, where all of 127.0.0.0/8 is loopback, an IP address of one's own.
     fn claim() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !cfg!(target_os = "linux") {
-            let free =
-                || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port is free");
-            return Self { app: free(), admin: free(), health: free(), webhook: free() };
+            return Self::claim_ports();
         }
         loop {
             // 64 sidecars a test program, and programs that run at the same time differ in their ids' low bits.
@@ -44,6 +41,20 @@ impl Listen {
             }
         }
     }
+
+    /// Ports of 127.0.0.1 that are free, below those that systems give to outgoing connections. For what takes no other
+    /// address of loopback.
+    pub(crate) fn claim_ports() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let port = || loop {
+            let number = (std::process::id() << 5).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+            let port = 10_000 + u16::try_from(number % 20_000).expect("below 20,000");
+            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            }
+        };
+        Self { app: port(), admin: port(), health: port(), webhook: port() }
+    }
 }
 
 impl Default for Setup {
@@ -55,7 +66,15 @@ impl Default for Setup {
 impl Setup {
     /// One topic, `orders`, on an embedded broker in `./data`; no subscription.
     pub fn new() -> Self {
-        let listen = Listen::claim();
+        Self::on(Listen::claim())
+    }
+
+    /// As [`Setup::new`], on ports of 127.0.0.1.
+    pub(crate) fn on_ports() -> Self {
+        Self::on(Listen::claim_ports())
+    }
+
+    fn on(listen: Listen) -> Self {
         let config = json!({
             "version": 1,
             "service": "shop",

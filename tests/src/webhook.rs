@@ -216,7 +216,8 @@ impl Log {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         Attempt {
             request: self.requests.fetch_add(1, Ordering::Relaxed),
-            id: text("ce-id").unwrap_or_default(),
+            // An event without data comes in structured mode, and other modes have no `ce-` headers at all.
+            id: text("ce-id").or_else(|| text("webhook-id")).unwrap_or_default(),
             key: text("postrider-key"),
             seq: text("ce-seq").and_then(|seq| seq.parse().ok()),
             sha256: sha256_hex(body),

@@ -42,7 +42,7 @@ async fn stream(sidecar: &Postrider) -> String {
 async fn a_long_stream_and_the_backlog_it_leaves_are_not_held_in_memory() {
     const GROWTH_MAX: u64 = 40 << 20;
     let webhook = Webhook::scripted(|_| Answer::hang()).await;
-    let more = json!({ "timeout": "60s", "buffer": { "bytes": "1MiB" } });
+    let more = json!({ "timeout": "60s" });
     let setup = Setup::new().subscription("stuck", &webhook.url("/"), more);
     let setup = setup.with("/limits/publish", json!({ "bytes": "4MiB" }));
     let sidecar = Postrider::start(setup).await;

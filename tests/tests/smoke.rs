@@ -80,7 +80,7 @@ async fn the_commands_speak_with_a_running_sidecar() {
     webhook.until_delivered(1).await;
     let delivered = webhook.attempts().pop().expect("it came just now");
     assert_eq!((delivered.id.as_str(), delivered.key.as_deref()), ("e-1", Some("customer-7")));
-    assert_eq!(delivered.subscription, "shop.billing");
+    assert_eq!(delivered.subscription, "billing");
 
     run(&sidecar, &["pause", "billing"]);
     let status: Value =

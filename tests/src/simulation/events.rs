@@ -1,0 +1,60 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::plan::Misfortune;
+
+/// What will happen in the simulation's own world. `life` tells a process from its successor.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// A publisher sends its next event, or its last one again.
+    Publish(usize),
+    /// The webhook answers a request.
+    Answer {
+        life: u32,
+        request: usize,
+    },
+    /// An abandoned request's connection is closed.
+    Closed {
+        life: u32,
+        request: usize,
+    },
+    /// The engine's timer rings.
+    Wake {
+        life: u32,
+        at: Duration,
+    },
+    Misfortune(Misfortune),
+    /// A process starts.
+    Start,
+    /// A drain has taken too long.
+    DrainDeadline {
+        life: u32,
+    },
+    /// The operator looks at the subscription and resumes it.
+    Operator,
+    /// Nothing fails any more.
+    Heal,
+}
+
+/// Events by time, and at the same time in the order in which they were decided.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    events: BTreeMap<(Duration, u64), Event>,
+    next: u64,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, at: Duration, event: Event) {
+        self.events.insert((at, self.next), event);
+        self.next += 1;
+    }
+
+    pub(super) fn next_at(&self) -> Option<Duration> {
+        self.events.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    pub(super) fn pop_due(&mut self, now: Duration) -> Option<Event> {
+        let first = self.events.first_entry().filter(|entry| entry.key().0 <= now)?;
+        Some(first.remove())
+    }
+}

@@ -1,0 +1,91 @@
+//! The engine over the model broker, in virtual time, from one seed.
+//!
+//! ```text
+//! Publishers ──▶ Model (broker) ──▶ Shell (engine) ──▶ World (webhook)
+//!     └── log A ─────────▶ checker ◀───────── log D ─────┘
+//! ```
+//!
+//! Everything that is decided by chance comes from the seed: the policy, what publishers send, when the process crashes,
+//! the broker misbehaves and the webhook falls ill. The same seed gives the same trace, byte for byte. After
+//! [`Plan::heal_at`](plan::Plan::heal_at) nothing fails any more: then all must come to rest in bounded time, and the
+//! same checker that judges the black-box tests judges what was seen.
+
+mod acts;
+mod events;
+mod judge;
+mod plan;
+mod publishers;
+mod run;
+mod shell;
+mod trace;
+mod webhook;
+
+use std::time::Duration;
+
+pub use judge::explain;
+
+/// How a run is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Events to publish.
+    pub events: u32,
+    /// Crashes of the process, at least; each seed has a revocation and other misfortunes besides.
+    pub crashes: u32,
+    /// Write down all that happens.
+    pub trace: bool,
+    /// Corrupts what passes between engine and world, to show that the checker can fail.
+    pub mutant: Option<Mutant>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { events: 500, crashes: 2, trace: false, mutant: None }
+    }
+}
+
+/// A shell that breaks a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// Settles a delivery when its attempt begins.
+    SettleEarly,
+    /// Now and then settles a delivery that was never sent.
+    DropOne,
+    /// Now and then hands two events of a key to the engine in the wrong order.
+    SwapTwo,
+}
+
+/// What a run showed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub seed: u64,
+    /// Events published.
+    pub events: u32,
+    /// POSTs begun.
+    pub attempts: u64,
+    /// Processes that died.
+    pub crashes: u32,
+    /// Processes that drained and were replaced.
+    pub restarts: u32,
+    /// Leases that the broker took back or superseded.
+    pub revocations: u32,
+    /// All misfortunes together: crashes, revocations, outages, answers that got lost, pauses, sick phases.
+    pub faults: u32,
+    /// Successes beyond the first of an event, and how many of them faults excuse.
+    pub duplicates: u32,
+    pub excused: u32,
+    pub dead_letters: u32,
+    /// Steps of the engine.
+    pub steps: u64,
+    pub virtual_time: Duration,
+    /// Broken promises; empty where all hold.
+    pub violations: Vec<String>,
+    /// What the trace calls those whom the violations concern.
+    pub suspects: Vec<String>,
+    /// All that happened, where [`Options::trace`] asks for it.
+    pub trace: String,
+}
+
+/// Runs one seed to its end.
+pub fn run(seed: u64, options: &Options) -> Report {
+    run::Simulation::new(seed, options).run()
+}

@@ -1,0 +1,97 @@
+//! The publishers: sequential per key, and they send again what may or may not have landed (log A).
+
+use std::time::Duration;
+
+use broker::{Body, Hop, Key, Origin, Outcome, Record, TraceParent};
+use bytes::Bytes;
+
+/// One event of log A.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) publisher: usize,
+    pub(super) seq: u64,
+    pub(super) accepted: bool,
+    /// How often it was sent without being refused.
+    pub(super) sends: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Publisher {
+    pub(super) key: Option<Key>,
+    seq: u64,
+    /// The event that it is at, as an index of the log.
+    pub(super) current: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Publishers {
+    pub(super) all: Vec<Publisher>,
+    pub(super) log: Vec<Event>,
+    left: u32,
+}
+
+impl Publishers {
+    pub(super) fn new(keys: usize, keyless: usize, events: u32) -> Self {
+        let key = |n: usize| (n < keys).then(|| Key::new(format!("key-{n}")).expect("a short key is valid"));
+        let all = (0..keys + keyless).map(|n| Publisher { key: key(n), seq: 0, current: None });
+        Self { all: all.collect(), log: Vec::new(), left: events }
+    }
+
+    /// The event that this publisher sends now: its present one again, or a new one. `None`: all have been published.
+    pub(super) fn next(&mut self, publisher: usize) -> Option<usize> {
+        if let Some(current) = self.all[publisher].current {
+            return Some(current);
+        }
+        self.left = self.left.checked_sub(1)?;
+        let it = &mut self.all[publisher];
+        self.log.push(Event { publisher, seq: it.seq, accepted: false, sends: 0 });
+        it.seq += 1;
+        it.current = Some(self.log.len() - 1);
+        it.current
+    }
+
+    /// Takes in what became of a publisher's event, and tells whether it goes on to another.
+    pub(super) fn answered(&mut self, publisher: usize, outcome: &Outcome) -> bool {
+        let Some(current) = self.all[publisher].current else { return false };
+        match outcome {
+            Outcome::Durable(_) => {
+                self.log[current].accepted = true;
+                self.all[publisher].current = None;
+            }
+            Outcome::Refused(_) => self.log[current].sends -= 1,
+            Outcome::Unknown(_) => {}
+        }
+        outcome.is_durable()
+    }
+
+    pub(super) fn are_done(&self) -> bool {
+        self.left == 0 && self.all.iter().all(|publisher| publisher.current.is_none())
+    }
+
+    pub(super) fn record(&self, event: usize) -> Record {
+        let it = &self.log[event];
+        let parent = TraceParent { trace: trace(event), parent: 1, flags: 1 };
+        let hop = Hop { traceparent: Some(parent), origin: Some(Origin(1)), ..Hop::default() };
+        let bytes = Bytes::from(event.to_string());
+        let body = Body::Foreign { bytes, reason: "the simulation's events are their own numbers".into() };
+        Record { key: self.all[it.publisher].key.clone(), body, hop, letter: None }
+    }
+}
+
+/// The event that a record of ours is.
+pub(super) fn number(record: &Record) -> Option<usize> {
+    match &record.body {
+        Body::Foreign { bytes, .. } => std::str::from_utf8(bytes).ok()?.parse().ok(),
+        Body::Event(_) => None,
+    }
+}
+
+/// The trace that an event belongs to.
+pub(super) fn trace(event: usize) -> u128 {
+    0x0123_4567_89ab_cdef_0000_0000_0000_0000 + event as u128 + 1
+}
+
+/// How long a publisher waits before it sends again.
+pub(super) const AGAIN: Duration = Duration::from_millis(150);
+/// When a publish is answered at the latest.
+pub(super) const DEADLINE: Duration = Duration::from_secs(1);

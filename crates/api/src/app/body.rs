@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -17,14 +19,44 @@ pub(super) struct Reader {
     tasks: TaskTracker,
     /// The client waits for `100 Continue`, which reading would send: it has sent nothing to throw away.
     waits: bool,
+    budget: Budget,
+    /// What this body holds of the budget.
+    held: usize,
+}
+
+/// Bounds the bytes of all bodies that are held at once, over all connections: each may be as large as a body may be,
+/// and thousands of connections may send one. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    used: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Budget {
+    pub(super) fn new(max: usize) -> Self {
+        Self { used: Arc::default(), max }
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), Problem> {
+        if self.used.fetch_add(bytes, Relaxed) + bytes <= self.max {
+            return Ok(());
+        }
+        self.give_back(bytes);
+        Err(Problem::new("overloaded", "the bodies of all requests together are too large at present"))
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Relaxed);
+    }
 }
 
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 16 << 20;
+const CAPACITY_MAX: usize = 256 << 10;
 
 impl Reader {
-    pub(super) fn new(body: Incoming, waits: bool, tasks: TaskTracker) -> Self {
-        Self { body: Some(body), tasks, waits }
+    pub(super) fn new(body: Incoming, waits: bool, budget: Budget, tasks: TaskTracker) -> Self {
+        Self { body: Some(body), tasks, waits, budget, held: 0 }
     }
 
     /// Whether nothing is (left) to be read.
@@ -49,12 +81,15 @@ impl Reader {
         if self.is_empty() && first.len() <= max {
             return Ok(first);
         }
-        let mut all = BytesMut::with_capacity(announced.max(first.len()));
+        // What is announced need not come: room is made for what has.
+        let mut all = BytesMut::with_capacity(announced.min(CAPACITY_MAX).max(first.len()));
         let mut next = Some(first);
         while let Some(bytes) = next {
             if all.len() + bytes.len() > max {
                 return Err(too_large(max));
             }
+            self.budget.take(bytes.len())?;
+            self.held += bytes.len();
             all.extend_from_slice(&bytes);
             next = self.frame().await?;
         }
@@ -85,6 +120,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.budget.give_back(self.held);
         if self.is_empty() || self.waits {
             return;
         }
@@ -109,4 +145,19 @@ pub(super) fn too_large(max: usize) -> Problem {
         "body_too_large",
         format!("at most {max} bytes are taken; limits.body in the configuration says so"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_bodies_together_are_bounded() {
+        let budget = Budget::new(100);
+        budget.take(60).unwrap();
+        assert_eq!(budget.take(41).unwrap_err().code(), "overloaded");
+        budget.take(40).expect("what was refused is not counted");
+        budget.give_back(60);
+        budget.take(60).expect("what has ended makes room");
+    }
 }

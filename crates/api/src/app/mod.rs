@@ -31,6 +31,9 @@ use crate::{Action, Caller, Face, Limits, Resource, may};
 use context::Context;
 pub(crate) use describe::{__path_publish_by_type, __path_publish_to_topic};
 
+/// So many of the largest bodies may be held at once; of smaller ones, accordingly more.
+const BODIES_MAX: usize = 16;
+
 /// The app listener's face. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -44,6 +47,7 @@ struct Inner {
     service: String,
     guard: Guard,
     limits: Limits,
+    budget: body::Budget,
     tasks: TaskTracker,
 }
 
@@ -65,21 +69,31 @@ enum Target {
     ByType,
 }
 
+impl Target {
+    /// The topic's name for metrics: configured, or empty.
+    fn label(&self) -> &str {
+        match self {
+            Self::Topic(topic) => &topic.name,
+            Self::ByType => "",
+        }
+    }
+}
+
 impl Handle for App {
     const FACE: Face = Face::App;
 
     async fn handle(&self, caller: Arc<Caller>, request: Request<Incoming>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        match self.answer(&caller, &parts, body).await {
+        let waits = parts.headers.contains_key(EXPECT);
+        let body = body::Reader::new(body, waits, self.inner.budget.clone(), self.inner.tasks.clone());
+        let target = match self.admit(&caller, &parts) {
+            Ok(target) => target,
+            // Nothing that the request says may become a label.
+            Err(problem) => return self.refused("", problem),
+        };
+        match self.answer(&parts, &target, body).await {
             Ok(response) => response,
-            Err(problem) => {
-                if !problem.is_told() {
-                    // Nothing that the request says may become a label.
-                    let (topic, code) = ("", problem.code());
-                    self.inner.telemetry.tell(Happened::Refused { topic, code, events: 1, trace: None });
-                }
-                problem.into_response()
-            }
+            Err(problem) => self.refused(target.label(), problem),
         }
     }
 }
@@ -89,35 +103,41 @@ impl App {
     pub fn new(publisher: Publisher, telemetry: Telemetry, settings: Settings, tasks: TaskTracker) -> Self {
         let Settings { service, hosts, limits } = settings;
         let guard = Guard::new(&hosts);
-        Self { inner: Arc::new(Inner { publisher, telemetry, service, guard, limits, tasks }) }
+        let budget = body::Budget::new(limits.body_bytes.saturating_mul(BODIES_MAX));
+        Self { inner: Arc::new(Inner { publisher, telemetry, service, guard, limits, budget, tasks }) }
     }
 
     async fn answer(
         &self,
-        caller: &Caller,
         parts: &Parts,
-        body: Incoming,
+        target: &Target,
+        mut body: body::Reader,
     ) -> Result<Response<Body>, Problem> {
-        let waits = parts.headers.contains_key(EXPECT);
-        let mut body = body::Reader::new(body, waits, self.inner.tasks.clone());
         let deadline = Instant::now() + self.inner.limits.request_timeout;
-        let target = self.admit(caller, parts)?;
         let context = Context::read(&parts.headers)?;
         let max = self.inner.limits.body_bytes;
         match event::http::mode(&parts.headers) {
-            Mode::Lines => self.publish_lines(&target, &context, body).await,
+            Mode::Lines => self.publish_lines(target, &context, body).await,
             Mode::Batched => {
                 let body = body.all(max, deadline).await?;
-                self.publish_batch(&target, &context, body, deadline).await
+                self.publish_batch(target, &context, body, deadline).await
             }
             mode => {
                 if mode == Mode::Plain {
                     plain::check(&parts.headers, body.is_empty())?;
                 }
-                let event = self.decode(mode, parts, &target, body.all(max, deadline).await?)?;
+                let event = self.decode(mode, parts, target, body.all(max, deadline).await?)?;
                 self.publish_one(target, context, event, deadline).await
             }
         }
+    }
+
+    fn refused(&self, topic: &str, problem: Problem) -> Response<Body> {
+        if !problem.is_told() {
+            let code = problem.code();
+            self.inner.telemetry.tell(Happened::Refused { topic, code, events: 1, trace: None });
+        }
+        problem.into_response()
     }
 
     /// All that can be refused by the request's head.

@@ -45,12 +45,12 @@ impl App {
 
     pub(super) async fn publish_one(
         &self,
-        target: Target,
+        target: &Target,
         context: Context,
         event: Event,
         deadline: Instant,
     ) -> Result<Response<Body>, Problem> {
-        let topic = self.route(&target, event.kind())?;
+        let topic = self.route(target, event.kind())?;
         let mut json = Vec::new();
         if !context.minimal {
             json.reserve(128 + event.id().len() + event.source().len());

@@ -3,6 +3,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -64,11 +65,9 @@ pub(super) async fn bind_unix(path: &Path) -> Result<(Socket, SocketFile), BindE
             return Err(BindErrorKind::InUse);
         }
     }
-    // Made in a directory that is ours alone and then moved, the socket is never there with another mode. The names are
-    // short, for a socket's path may have about a hundred bytes.
+    // Made in a directory that is ours alone and then moved, the socket is never there with another mode.
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let private = parent.join(format!(".{}", std::process::id()));
-    fs::DirBuilder::new().mode(0o700).create(&private)?;
+    let private = private_directory(parent)?;
     let made = private.join("s");
     let listening = UnixListener::bind(&made).and_then(|listener| {
         fs::set_permissions(&made, fs::Permissions::from_mode(0o600))?;
@@ -78,6 +77,23 @@ pub(super) async fn bind_unix(path: &Path) -> Result<(Socket, SocketFile), BindE
     drop(fs::remove_file(&made));
     drop(fs::remove_dir(&private));
     Ok((Socket::Unix(listening?), SocketFile(path.to_owned())))
+}
+
+/// A directory that only this user enters. Its name is short, for a socket's path may have about a hundred bytes.
+fn private_directory(parent: &Path) -> io::Result<PathBuf> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let private = parent.join(format!(".{}-{count}", std::process::id()));
+    let create = || fs::DirBuilder::new().mode(0o700).create(&private);
+    match create() {
+        // A process with our id was killed right here: in a container ids come again.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_dir_all(&private)?;
+            create()?;
+        }
+        created => created?,
+    }
+    Ok(private)
 }
 
 impl AsyncRead for Stream {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_tests::checker::{Budget, assert_holds};
+use postrider_tests::checker::{Budget, assert_holds, nothing_lost};
 use postrider_tests::evidence::Evidence;
 use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook, random};
 use serde_json::json;
@@ -85,4 +85,21 @@ async fn an_event_accepted_while_nobody_takes_it_is_delivered_to_a_later_subscri
     webhook
         .until("the early event", |attempts| attempts.iter().any(|a| a.id == "early" && a.succeeded()))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_judge_would_notice_if_the_data_were_lost() {
+    let webhook = Webhook::scripted(|_| Answer::status(503)).await;
+    let mut sidecar = Postrider::start(setup(&webhook)).await;
+    let load = Load::start(sidecar.app(), &Plan { keys: 2, events_per_key: Some(5), ..Plan::default() });
+    let log_a = load.finish().await;
+    sidecar.kill();
+    std::fs::remove_dir_all(sidecar.directory().join("data"))
+        .expect("the data is where the configuration has it");
+    webhook.answer(|_| Answer::status(204));
+    sidecar.start_again().await;
+    sidecar.until_settled("billing").await;
+    let evidence =
+        Evidence { published: log_a.published, attempts: webhook.attempts(), ..Evidence::default() };
+    assert_eq!(nothing_lost(&evidence).len(), 10, "all ten events are missed");
 }

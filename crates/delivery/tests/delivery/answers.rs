@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, StreamBody};
 use postrider_delivery::Answer;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use crate::house::House;
-use crate::webhook::{Reply, Seen, Webhook, answer, status};
+use crate::webhook::{Reply, Seen, Webhook, answer, bytes, status};
 
 /// Answers a first attempt so, and later ones with 204.
 fn first(reply: impl Fn() -> Reply + Send + 'static) -> impl FnMut(&Seen) -> Reply + Send {
@@ -134,17 +132,8 @@ async fn a_connection_that_breaks_or_talks_garbage_is_a_failure_of_the_endpoint(
     let house = House::new();
     let hook = Webhook::start(first(|| Reply::Close)).await;
     house.add(house.spec("resets", hook.uri())).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        for answer in ["\0\x01 what is this?\r\n\r\n", "HTTP/1.1 204 fine\r\n\r\n"] {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await.unwrap();
-            stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    });
+    let garbage = ["\0\x01 what is this?\r\n\r\n", "HTTP/1.1 204 fine\r\n\r\n"];
+    let (uri, _tasks) = bytes(garbage.map(str::to_owned).to_vec()).await;
     house.add(house.spec("garbles", uri)).await;
     house.publish("e1", None).await;
     house.status("resets", |status| status.delivered == 1).await;
@@ -168,6 +157,17 @@ async fn an_answer_without_an_end_is_cut_off() {
     house.status("billing", |status| status.dead_lettered == 1 && status.delivered == 1).await;
     let letters = house.log("b-billing.dead");
     assert_eq!(letters[0].letter.as_ref().unwrap().answer.len(), 1024);
+}
+
+#[tokio::test]
+async fn a_2xx_counts_even_where_its_body_breaks_off() {
+    let house = House::new();
+    let broken = "HTTP/1.1 200 fine\r\ncontent-length: 100\r\n\r\nhalf of".to_owned();
+    let (uri, _tasks) = bytes(vec![broken]).await;
+    house.add(house.spec("billing", uri)).await;
+    house.publish("e1", None).await;
+    house.status("billing", |status| status.delivered == 1).await;
+    assert_eq!(house.told.count("AttemptBegun"), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use broker::Body;
 
 use crate::house::{House, TRACE};
-use crate::webhook::{Webhook, answer};
+use crate::webhook::{Webhook, answer, bytes};
 
 const BINARY: &[(&str, &str)] = &[
     ("ce-specversion", "1.0"),
@@ -69,6 +69,25 @@ async fn a_reply_that_cannot_be_published_leaves_the_delivery_undone() {
     let letter = letters[0].letter.as_ref().unwrap();
     assert_eq!((letter.reason.as_str(), letter.attempts, letter.status), ("attempts_used_up", 5, Some(200)));
     assert!(letter.answer.contains("nowhere"), "{}", letter.answer);
+}
+
+#[tokio::test]
+async fn a_reply_that_breaks_off_is_asked_for_again() {
+    let house = House::new();
+    let head = "HTTP/1.1 200 fine\r\nce-specversion: 1.0\r\nce-id: r1\r\nce-source: /b\r\nce-type: t\r\n\
+                content-type: text/plain\r\n";
+    let answers = vec![
+        format!("{head}content-length: 100\r\n\r\nhalf of"),
+        format!("{head}content-length: 5\r\n\r\nwhole"),
+    ];
+    let (uri, _tasks) = bytes(answers).await;
+    let mut spec = house.spec("billing", uri);
+    spec.reply_topic = Some("replies".into());
+    house.add(spec).await;
+    house.publish("e1", None).await;
+    house.status("billing", |status| status.delivered == 1).await;
+    assert_eq!(replies(&house).len(), 1);
+    assert_eq!(house.told.count("AttemptBegun"), 2);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -154,4 +155,22 @@ impl Webhook {
         let mut requests = self.requests.lock().await;
         std::iter::from_fn(|| requests.try_recv().ok()).collect()
     }
+}
+
+/// A server that answers each connection's first request with the next of these bytes, and closes it.
+pub(crate) async fn bytes(answers: Vec<String>) -> (http::Uri, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://localhost:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\"}") {
+                assert!(stream.read_buf(&mut request).await.unwrap() > 0, "a whole request comes");
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (uri, tasks)
 }

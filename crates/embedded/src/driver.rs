@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -51,9 +52,13 @@ impl Embedded {
     /// Opens or creates a data directory. Needs no runtime; blocks for reading the newest segment of each topic, some
     /// tens of milliseconds for a million events.
     pub fn open(config: Config) -> Result<Arc<Self>, OpenError> {
-        let (store, damage) = Store::open(&config.path, config.options())?;
+        Self::open_with(&config.path, config.options())
+    }
+
+    pub(crate) fn open_with(path: &Path, options: log::Options) -> Result<Arc<Self>, OpenError> {
+        let (store, damage) = Store::open(path, options)?;
         for damage in &damage {
-            tracing::error!(path = %config.path.display(), "the data directory is damaged: {damage}");
+            tracing::error!(path = %path.display(), "the data directory is damaged: {damage}");
         }
         let lost = damage.iter().filter_map(|damage| match damage {
             Damage::Subscription { subscription, .. } => Some(subscription.clone()),

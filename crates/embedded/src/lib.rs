@@ -19,6 +19,8 @@ mod operate;
 mod publish;
 mod slots;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, OpenError};
 pub use driver::Embedded;

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn held(position: u64, key: Option<u64>) -> Held {
-        Held { position, offset: 40, bytes: 10, here: position % 2 == 0, key }
+        Held { position, offset: 40, bytes: 10, here: position.is_multiple_of(2), key }
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
                     live.retain(|l| !dies(l.0, l.1));
                 }
                 _ => {
-                    let key = (roll % 3 > 0).then_some((roll % 50 + 1) << 32);
+                    let key = (!roll.is_multiple_of(3)).then_some((roll % 50 + 1) << 32);
                     live.push((position, key, slots.take(held(position, key))));
                 }
             }

@@ -136,15 +136,19 @@ impl EmbeddedSource {
 
     /// The next record to hand out, with its note.
     fn next_record(&mut self) -> Result<Option<(Record, log::Note)>, Stop> {
-        while let Some((sequence, offset)) = self.again.pop_first() {
+        while let Some((&sequence, &offset)) = self.again.first_key_value() {
+            // It is taken out only when it is known what becomes of it: a purge may come in between.
             let (next, note) = self.settles.next_unsettled(sequence, self.version)?;
-            if next != sequence {
-                continue;
+            if next == sequence {
+                match self.log.read(sequence, offset).map_err(|error| unreadable(&self.log, &error))? {
+                    Some(record) => {
+                        self.again.remove(&sequence);
+                        return Ok(Some((record, note)));
+                    }
+                    None => self.gap(sequence, sequence + 1)?,
+                }
             }
-            match self.log.read(sequence, offset).map_err(|error| unreadable(&self.log, &error))? {
-                Some(record) => return Ok(Some((record, note))),
-                None => self.gap(sequence, sequence + 1)?,
-            }
+            self.again.remove(&sequence);
         }
         loop {
             let (next, note) = self.settles.next_unsettled(self.cursor.position(), self.version)?;
@@ -155,7 +159,12 @@ impl EmbeddedSource {
             match self.cursor.next().map_err(|error| unreadable(&self.log, &error))? {
                 None => return Ok(None),
                 Some(Item::Record(record)) => return Ok(Some((record, note))),
-                Some(Item::Hole { from, to }) => self.gap(from, to.min(self.until))?,
+                Some(Item::Hole { from, to }) => {
+                    if let Err(moved) = self.gap(from, to.min(self.until)) {
+                        self.cursor.seek(from);
+                        return Err(moved.into());
+                    }
+                }
             }
         }
     }

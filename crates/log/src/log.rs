@@ -42,6 +42,8 @@ pub struct Log {
 pub(crate) struct Floor {
     pub(crate) subscription: Arc<str>,
     pub(crate) durable: AtomicU64,
+    /// The floor as it is in memory, for telling who is behind.
+    pub(crate) live: AtomicU64,
 }
 
 /// Where a sequence stands.
@@ -120,7 +122,7 @@ impl Log {
     /// The subscription that is furthest behind.
     pub(crate) fn held_by(&self) -> Arc<str> {
         let floors = self.floors.read();
-        let last = floors.iter().min_by_key(|floor| floor.durable.load(Ordering::Acquire));
+        let last = floors.iter().min_by_key(|floor| floor.live.load(Ordering::Relaxed));
         last.map_or_else(|| "".into(), |floor| Arc::clone(&floor.subscription))
     }
 

@@ -66,7 +66,12 @@ impl SettleLog {
         queue: Arc<Queue>,
         (file, progress): (SettleFile, Progress),
     ) -> Arc<Self> {
-        let floor = Arc::new(Floor { subscription: name.as_str().into(), durable: progress.floor.into() });
+        let floor = Floor {
+            subscription: name.as_str().into(),
+            durable: progress.floor.into(),
+            live: progress.floor.into(),
+        };
+        let floor = Arc::new(floor);
         log.floors.write().push(Arc::clone(&floor));
         Arc::new(Self {
             name,
@@ -184,6 +189,7 @@ impl SettleLog {
     }
 
     fn changed(self: &Arc<Self>, mut state: parking_lot::MutexGuard<'_, State>) {
+        self.floor.live.store(state.progress.floor, Ordering::Relaxed);
         let urgent = state.changes >= CHANGES_MAX;
         let news = !std::mem::replace(&mut state.queued, true);
         // The committer takes the state's lock while it holds none of its queue, so neither waits for the other.

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -89,7 +90,9 @@ impl Store {
     /// Opens or creates a data directory. Damage that was found is told beside it: the store works with what is left.
     pub fn open(path: &Path, options: Options) -> Result<(Self, Vec<Damage>), OpenError> {
         let disk = options.disk.clone();
-        fs::create_dir_all(path).map_err(OpenError::path("create", path))?;
+        // Events are nobody else's to read. A directory that exists keeps its mode.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(OpenError::path("create", path))?;
         let held = lock(path)?;
         check_format(&disk, path)?;
         for directory in ["logs", "subscriptions"].map(|name| path.join(name)) {

@@ -1,11 +1,9 @@
 //! What a log promises: order, durability across restarts, retention, bounds, one owner.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::*;
+use crate::common::*;
 use postrider_log::{AppendError, Batch, Cursor, Item, OpenError, Options, Store};
 
 #[test]

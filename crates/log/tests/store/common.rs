@@ -1,9 +1,5 @@
 //! A disk that fails when told to, and that knows what a power loss may take away.
 
-#![expect(clippy::allow_attributes, reason = "which part is used differs between the test files")]
-#![expect(clippy::unwrap_used, reason = "what fails in a test is to fail the test")]
-#![allow(dead_code, reason = "each test file uses its part")]
-
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io;

@@ -1,11 +1,9 @@
 //! What holds when the disk or its bytes fail.
 
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use postrider_log::{AppendError, Damage, Item, Note, Operation, Options, Store, StoreError};
 
 const EIO: i32 = 5;

@@ -88,12 +88,21 @@ impl Reader {
             if all.len() + bytes.len() > max {
                 return Err(too_large(max));
             }
-            self.budget.take(bytes.len())?;
-            self.held += bytes.len();
+            self.hold(all.len() + bytes.len())?;
             all.extend_from_slice(&bytes);
             next = self.frame().await?;
         }
         Ok(all.freeze())
+    }
+
+    /// Says how many bytes of the body are held now.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
+        match bytes.checked_sub(self.held) {
+            Some(more) => self.budget.take(more)?,
+            None => self.budget.give_back(self.held - bytes),
+        }
+        self.held = bytes;
+        Ok(())
     }
 
     /// The next piece, `None` at the end. Cancel-safe.

@@ -138,6 +138,7 @@ impl<'a> Stream<'a> {
             if !self.rest.is_empty() {
                 self.rest.extend_from_slice(&line);
                 line = self.rest.split().freeze();
+                self.body.hold(0)?;
             }
             if line.len() > max {
                 self.line += 1;
@@ -150,7 +151,7 @@ impl<'a> Stream<'a> {
             self.line += 1;
             return Err(too_large(max));
         }
-        Ok(())
+        self.body.hold(self.rest.len())
     }
 
     fn event(&mut self, line: &Bytes) -> Result<(), Problem> {

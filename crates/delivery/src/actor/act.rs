@@ -8,6 +8,7 @@ use telemetry::Happened;
 
 use super::Actor;
 use super::feed::Feed;
+use super::letter::Wanted;
 use crate::attempt::{Job, JobPart, Load, wall_ms};
 use crate::held::LetterState;
 
@@ -29,7 +30,7 @@ impl Actor<'_> {
                     }
                 }
                 Action::DeadLetter { token, reason, attempts, first_ms } => {
-                    self.write_letter(token, reason, attempts, first_ms);
+                    self.want_letter(Wanted { token, reason, attempts, first_ms });
                 }
                 Action::Credit { source, events } => {
                     if let Some(feed) = &mut self.feeds[usize::from(source.0)] {
@@ -42,6 +43,7 @@ impl Actor<'_> {
             }
         }
         self.actions = actions;
+        self.write_letters();
         while let Some(token) = self.to_forget.pop() {
             if let Some((feed, _)) = self.feed_of(token) {
                 feed.held.forget_last(token);

@@ -5,7 +5,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engine::{Input, Outcome, Scope, SourceId};
-use futures::stream::Stream;
 use telemetry::{Happened, Telemetry};
 use tokio::time::{Instant, Sleep};
 
@@ -140,15 +139,6 @@ impl Actor<'_> {
                 self.to_forget.push(token);
             }
         }
-    }
-
-    fn poll_letters(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut any = false;
-        while let Poll::Ready(Some(lettered)) = Pin::new(&mut self.letters).poll_next(cx) {
-            any = true;
-            self.take_lettered(&lettered);
-        }
-        any
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {

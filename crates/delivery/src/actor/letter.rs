@@ -1,24 +1,31 @@
 //! Dead letters: writing them.
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use broker::{Letter, Outcome, Record};
+use broker::{BoxFuture, Letter, Outcome, Record};
 use engine::{Input, Reason, Token};
 use futures::FutureExt;
+use futures::stream::{FuturesUnordered, Stream};
+use publish::{Publisher, Topic};
 use telemetry::Happened;
 
 use super::Actor;
-use crate::attempt::{Last, Load, trace_of, wall_ms};
+use crate::attempt::{Endpoint, Last, Load, trace_of, wall_ms};
 use crate::held::LetterState;
 use crate::story::id_of;
 
 /// Longest time that a dead letter takes to become durable before its delivery goes back to waiting.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Most dead letters that are written at once: each has its record in memory.
+const WRITING_MAX: usize = 32;
+
 /// What became of a dead letter.
-#[derive(Debug)]
-pub(super) struct Lettered {
+struct Lettered {
     token: Token,
     written: bool,
 }
@@ -34,13 +41,48 @@ struct Verdict {
     last: Option<Box<Last>>,
 }
 
+/// A dead letter that the engine asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) token: Token,
+    pub(super) reason: Reason,
+    pub(super) attempts: u32,
+    pub(super) first_ms: u64,
+}
+
+/// The dead letters on their way: some being written, each with its record in memory, the rest waiting.
+#[derive(Default)]
+pub(super) struct Letters {
+    writing: FuturesUnordered<BoxFuture<'static, Lettered>>,
+    waiting: VecDeque<Wanted>,
+}
+
 impl Actor<'_> {
+    /// Takes in that a delivery is given up.
+    pub(super) fn want_letter(&mut self, wanted: Wanted) {
+        let Some((feed, _)) = self.feed_of(wanted.token) else { return };
+        if let Some(slot) = feed.held.get_mut(wanted.token) {
+            slot.letter = LetterState::Wanted;
+        }
+        self.letters.waiting.push_back(wanted);
+    }
+
+    /// Begins to write what may be written at once.
+    pub(super) fn write_letters(&mut self) {
+        while self.letters.writing.len() < WRITING_MAX
+            && let Some(wanted) = self.letters.waiting.pop_front()
+        {
+            self.write_letter(wanted);
+        }
+    }
+
     /// Publishes the record as it is with the reason beside it. The engine is answered when that is durable or is not.
-    pub(super) fn write_letter(&mut self, token: Token, reason: Reason, attempts: u32, first_ms: u64) {
+    fn write_letter(&mut self, wanted: Wanted) {
+        let Wanted { token, reason, attempts, first_ms } = wanted;
         let (subscription, topic) = (self.life.spec.durable.name.clone(), self.life.spec.topic.clone());
+        // A lease that died while its letter waited is no business of ours any more.
         let Some((feed, lease)) = self.feed_of(token) else { return };
-        let Some(slot) = feed.held.get_mut(token) else { return };
-        slot.letter = LetterState::Wanted;
+        let Some(slot) = feed.held.get(token) else { return };
         let foreign = slot.last.as_ref().is_some_and(|last| last.foreign);
         let verdict = Verdict {
             reason: word(reason, foreign),
@@ -57,55 +99,70 @@ impl Actor<'_> {
         };
         let (endpoint, publisher) = (self.endpoint.clone(), self.life.tools.publisher.clone());
         let spec = self.life.spec.clone();
-        let write = async move {
-            let record = record.await_record().await;
-            let (id, written) = match record {
-                Err(error) => (String::new(), Err(format!("it cannot be read from the broker: {error}"))),
-                Ok(record) => {
-                    let id = id_of(&record.body).to_owned();
-                    let trace = trace_of(&record);
-                    let (reason, attempts) = (verdict.reason, verdict.attempts);
-                    let status = verdict.last.as_ref().and_then(|last| last.status);
-                    let (letter, record) = verdict.letter(*record);
-                    let deadline = Instant::now() + WRITE_TIMEOUT;
-                    let written = match publisher.forward(&spec.dead_letter, record, Some(letter), deadline) {
-                        Ok(outcome) => durable(outcome.await),
-                        Err(error) => Err(error.to_string()),
-                    };
-                    if written.is_ok() {
-                        let subscription = &endpoint.name;
-                        let told =
-                            Happened::DeadLettered { subscription, id: &id, reason, status, attempts, trace };
-                        endpoint.telemetry.tell(told);
-                    }
-                    (id, written)
-                }
-            };
-            if let Err(error) = &written {
-                let subscription = &endpoint.name;
-                endpoint.telemetry.tell(Happened::DeadLetterFailed { subscription, id: &id, error });
-            }
-            Lettered { token, written: written.is_ok() }
-        };
+        let write = async move { write(&endpoint, &publisher, &spec.dead_letter, verdict, record).await };
         let write = AssertUnwindSafe(write).catch_unwind();
-        self.letters.push(Box::pin(write.map(move |lettered| {
-            lettered.unwrap_or_else(|_| {
+        self.letters.writing.push(Box::pin(write.map(move |written| {
+            let written = written.unwrap_or_else(|_| {
                 tracing::error!("writing a dead letter panicked; its event waits");
-                Lettered { token, written: false }
-            })
+                false
+            });
+            Lettered { token, written }
         })));
     }
 
-    pub(super) fn take_lettered(&mut self, lettered: &Lettered) {
-        let Lettered { token, written } = *lettered;
-        if written {
-            self.counts.dead_lettered += 1;
-            if let Some(slot) = self.feed_of(token).and_then(|(feed, _)| feed.held.get_mut(token)) {
-                slot.letter = LetterState::Durable;
+    pub(super) fn poll_letters(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Poll::Ready(Some(Lettered { token, written })) =
+            Pin::new(&mut self.letters.writing).poll_next(cx)
+        {
+            any = true;
+            if written {
+                self.counts.dead_lettered += 1;
+                if let Some(slot) = self.feed_of(token).and_then(|(feed, _)| feed.held.get_mut(token)) {
+                    slot.letter = LetterState::Durable;
+                }
             }
+            self.inputs.push(Input::DeadLettered { token, written });
         }
-        self.inputs.push(Input::DeadLettered { token, written });
+        any
     }
+}
+
+/// Loads the record and publishes it with its letter. Whether that is durable.
+async fn write(
+    endpoint: &Endpoint,
+    publisher: &Publisher,
+    topic: &Topic,
+    verdict: Verdict,
+    record: Load,
+) -> bool {
+    let subscription = &*endpoint.name;
+    let record = match record.await_record().await {
+        Ok(record) => *record,
+        Err(error) => {
+            let error = format!("it cannot be read from the broker: {error}");
+            endpoint.telemetry.tell(Happened::DeadLetterFailed { subscription, id: "", error: &error });
+            return false;
+        }
+    };
+    let (id, trace) = (id_of(&record.body).to_owned(), trace_of(&record));
+    let (reason, attempts) = (verdict.reason, verdict.attempts);
+    let status = verdict.last.as_ref().and_then(|last| last.status);
+    let (letter, record) = verdict.letter(record);
+    let written = match publisher.forward(topic, record, Some(letter), Instant::now() + WRITE_TIMEOUT) {
+        Ok(outcome) => durable(outcome.await),
+        Err(error) => Err(error.to_string()),
+    };
+    match &written {
+        Ok(()) => {
+            let told = Happened::DeadLettered { subscription, id: &id, reason, status, attempts, trace };
+            endpoint.telemetry.tell(told);
+        }
+        Err(error) => {
+            endpoint.telemetry.tell(Happened::DeadLetterFailed { subscription, id: &id, error });
+        }
+    }
+    written.is_ok()
 }
 
 impl Verdict {

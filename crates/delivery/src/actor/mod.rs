@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use broker::{BoxFuture, Source};
 use engine::{Actions, App, Engine, Input, Now, Outcome, SourceId, Token};
-use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use crate::Spec;
@@ -24,7 +23,7 @@ use crate::shared::{Command, Control};
 use attempts::Attempts;
 use feed::Feed;
 use gather::Timer;
-use letter::Lettered;
+use letter::Letters;
 use redrive::Opening;
 
 /// The subscription's own topic, and the dead letters of a redrive.
@@ -42,7 +41,7 @@ pub(crate) struct Actor<'a> {
     /// By [`SourceId`].
     feeds: [Option<Feed>; 2],
     attempts: Attempts,
-    letters: FuturesUnordered<BoxFuture<'static, Lettered>>,
+    letters: Letters,
     /// A redrive's source on its way to being open, or closed.
     opening: Option<Opening>,
     closing: Option<BoxFuture<'static, Result<(), broker::Error>>>,
@@ -139,7 +138,7 @@ impl<'a> Actor<'a> {
             epoch: Instant::now(),
             feeds: [Some(Feed::new(TOPIC, source, None)), None],
             attempts: Attempts::default(),
-            letters: FuturesUnordered::new(),
+            letters: Letters::default(),
             opening: None,
             closing: None,
             timer: Timer::new(),

@@ -83,6 +83,7 @@ async fn the_commands_speak_with_a_running_sidecar() {
     assert_eq!(delivered.subscription, "billing");
 
     run(&sidecar, &["pause", "billing"]);
+    sidecar.until_subscription("billing", "a pause", |s| s["state"] == "paused").await;
     let status: Value =
         serde_json::from_str(&run(&sidecar, &["status", "-o", "json"])).expect("JSON is printed");
     assert!(status.to_string().contains("paused"), "{status:#}");

@@ -61,6 +61,9 @@ impl Simulation {
 
     /// Takes what the broker has to say to the engine.
     pub(super) fn poll(&mut self) {
+        if self.model.next_event_at().is_none_or(|at| at > self.now) {
+            return;
+        }
         let Some(mut life) = self.life.take() else { return };
         let mut said = Vec::new();
         // An outage is told once, and is over some time.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use broker::Body;
+use broker::model::{Broker, Model, Settings};
 use postrider_delivery::{Error, LetterFilter};
 
 use crate::house::{House, TRACE};
@@ -194,6 +195,33 @@ async fn subscriptions_that_share_a_dead_letter_topic_keep_their_letters_apart()
     assert_eq!(redrive(&house, &LetterFilter::default()).await, 1);
     settled(&house, 0).await;
     assert_eq!(one.unseen().await.len(), 1, "its own letter alone");
+}
+
+#[tokio::test]
+async fn where_a_letter_cannot_be_written_its_delivery_waits() {
+    let house = House::new();
+    let settings = Settings { backlog_max: 1, ..Settings::default() };
+    let full = Broker::new(Model::new(settings, fastrand::Rng::with_seed(1)));
+    let hook = Webhook::start(|_| status(400)).await;
+    let mut spec = house.spec("billing", hook.uri());
+    spec.dead_letter.driver = Arc::new(full.clone());
+    house.add(spec).await;
+    house.publish("a", Some("k")).await;
+    house.status("billing", |status| status.dead_lettered == 1).await;
+    house.publish("b", Some("k")).await;
+    house.publish("c", Some("k")).await;
+    house.told.wait("DeadLetterFailed", 3).await;
+    let waiting = house.status("billing", |status| !status.stuck_keys.is_empty()).await;
+    assert_eq!((waiting.lag, waiting.dead_lettered, waiting.stuck_keys[0].key.as_str()), (2, 1, "k"));
+    assert_eq!(hook.unseen().await.len(), 2, "the webhook is asked once, and the key's next one waits");
+    let begun = std::time::Instant::now();
+    while house.status("billing", |_| true).await.dead_lettered < 3 {
+        assert!(begun.elapsed() < PATIENCE, "with room again, the letters are written");
+        house.subscriptions.purge("billing", &LetterFilter::default()).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let letters = full.with(|model, _| model.log("b-billing.dead").count());
+    assert_eq!((letters, hook.unseen().await.len()), (3, 1));
 }
 
 #[tokio::test]

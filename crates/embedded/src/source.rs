@@ -252,6 +252,14 @@ impl EmbeddedSource {
     }
 }
 
+/// A record that was whole when it was handed out. As a foreign body it is dead-lettered, with the reason.
+fn damaged(log: &Log, position: u64) -> broker::Record {
+    let reason = format!("record {position} of topic {} is damaged on disk and lost", log.name());
+    tracing::error!("{reason}");
+    let body = broker::Body::Foreign { bytes: bytes::Bytes::new(), reason };
+    broker::Record { key: None, body, hop: broker::Hop::default(), letter: None }
+}
+
 /// Why there is no next record.
 enum Stop {
     /// The cursor was moved or purged meanwhile.
@@ -304,14 +312,8 @@ impl Source for EmbeddedSource {
                     "the lease is dead: its record is handed out again",
                 ));
             };
-            match log.read(held.position, held.offset).map_err(|error| unreadable(&log, &error))? {
-                Some(record) => Ok(codec::decode(record.bytes)),
-                None => {
-                    let message =
-                        format!("record {} of topic {} is damaged on disk", held.position, log.name());
-                    Err(Error::new(ErrorKind::Corrupt, message))
-                }
-            }
+            let read = log.read(held.position, held.offset).map_err(|error| unreadable(&log, &error))?;
+            Ok(read.map_or_else(|| damaged(&log, held.position), |record| codec::decode(record.bytes)))
         })
     }
 

@@ -205,6 +205,22 @@ async fn a_damaged_record_is_a_gap_and_the_rest_is_delivered() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_damaged_while_it_waits_is_loaded_as_what_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = open(directory.path());
+    let mut source = subscribe(&broker, "s", Credit { bytes: 0, ..AMPLE }).await;
+    publish_one(&broker, "t", b"a record").await;
+    // The delivery and `CaughtUp`.
+    let found = inputs(&mut source, 2).await;
+    let Input::Delivery(delivery) = &found[0] else { panic!("{found:?}") };
+    let segment = files(directory.path(), "segment").remove(0);
+    let at = std::fs::read(&segment).unwrap().windows(8).position(|w| w == b"a record").unwrap();
+    flip(&segment, at);
+    let record = source.load(delivery.lease).await.unwrap();
+    assert!(matches!(record.body, Body::Foreign { reason, .. } if reason.contains("damaged")));
+}
+
+#[tokio::test]
 async fn a_subscription_whose_settle_log_is_unreadable_begins_anew_and_nothing_is_removed_before() {
     let directory = tempfile::tempdir().unwrap();
     let config = || Config { retention_age: Duration::ZERO, ..config(directory.path()) };

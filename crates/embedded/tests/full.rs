@@ -1,8 +1,6 @@
 //! A disk that is really full: `FULL_DISK=/mnt/small cargo test -p postrider-embedded --test full -- --ignored`, on a
 //! file system of some ten megabytes.
 
-#![expect(clippy::unwrap_used, reason = "what fails in a test is to fail the test")]
-
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 

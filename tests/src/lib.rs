@@ -18,6 +18,7 @@ mod random;
 pub mod script;
 pub mod setup;
 pub mod simulation;
+mod verdict;
 pub mod webhook;
 
 pub use hash::sha256_hex;
@@ -26,4 +27,5 @@ pub use process::{Ended, Postrider};
 pub use random::random;
 pub use script::{Answer, Seen};
 pub use setup::Setup;
+pub use verdict::evidence;
 pub use webhook::Webhook;

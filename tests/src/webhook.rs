@@ -23,7 +23,7 @@ use crate::hash::sha256_hex;
 use crate::script::{Answer, Body, Misbehaving, Seen};
 
 /// How long a test waits for something that must happen, before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 type Script = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
 

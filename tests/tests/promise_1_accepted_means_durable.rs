@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postrider_tests::checker::{Budget, assert_holds, nothing_lost};
 use postrider_tests::evidence::Evidence;
-use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook, random};
+use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook, evidence, random};
 use serde_json::json;
 
 const CONCURRENCY: usize = 16;
@@ -30,15 +30,8 @@ async fn every_accepted_event_survives_kill_9_at_random_points_under_load() {
         sidecar.start_again().await;
     }
     let log_a = load.stop().await;
-    sidecar.until_settled("billing").await;
     assert!(log_a.accepted() >= KILLS, "the load made progress between the kills");
-    let evidence = Evidence {
-        published: log_a.published,
-        refusals: log_a.refusals,
-        attempts: webhook.attempts(),
-        dead: sidecar.dead_ids("billing").await,
-        faults: KILLS,
-    };
+    let evidence = evidence(&sidecar, "billing", &webhook, log_a, KILLS).await;
     assert_eq!(evidence.dead, Vec::<String>::new(), "a crash is no failure of an event");
     assert_holds(&evidence, BUDGET);
 }
@@ -60,15 +53,7 @@ async fn a_kill_during_recovery_loses_nothing_either() {
     webhook.until_quiet().await;
     webhook.answer(|_| Answer::status(204));
     sidecar.start_again().await;
-    webhook.until_delivered(log_a.accepted()).await;
-    sidecar.until_settled("billing").await;
-    let evidence = Evidence {
-        published: log_a.published,
-        refusals: log_a.refusals,
-        attempts: webhook.attempts(),
-        dead: sidecar.dead_ids("billing").await,
-        faults: ROUNDS + 1,
-    };
+    let evidence = evidence(&sidecar, "billing", &webhook, log_a, ROUNDS + 1).await;
     assert_eq!(evidence.dead, Vec::<String>::new(), "an outage and crashes are no failures of an event");
     assert_holds(&evidence, BUDGET);
 }

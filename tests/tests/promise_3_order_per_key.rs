@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use postrider_tests::checker::{Budget, assert_holds};
-use postrider_tests::evidence::{Attempt, Evidence};
-use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook};
+use postrider_tests::evidence::Attempt;
+use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook, evidence};
 use serde_json::{Value, json};
 
 const NO_FAULT: Budget = Budget { in_flight: 0, unflushed: 0 };
@@ -24,15 +24,8 @@ async fn failures_and_slow_answers_never_change_a_keys_order() {
     let sidecar = Postrider::start(setup).await;
     let load = Load::start(sidecar.app(), &Plan { keys: 24, events_per_key: Some(25), ..Plan::default() });
     let log_a = load.finish().await;
-    webhook.until_delivered(log_a.accepted()).await;
-    let settled = sidecar.until_settled("billing").await;
-    assert_eq!(settled["dead_lettered"], 0, "{settled:#}");
-    let evidence = Evidence {
-        published: log_a.published,
-        refusals: log_a.refusals,
-        attempts: webhook.attempts(),
-        ..Evidence::default()
-    };
+    let evidence = evidence(&sidecar, "billing", &webhook, log_a, 0).await;
+    assert_eq!(evidence.dead, Vec::<String>::new(), "no event used its attempts up");
     assert_holds(&evidence, NO_FAULT);
 }
 
@@ -62,10 +55,7 @@ async fn a_stuck_key_delays_no_other_key_and_status_names_it() {
     );
 
     webhook.answer(|_| Answer::status(204));
-    webhook.until_delivered(log_a.accepted()).await;
-    sidecar.until_settled("billing").await;
-    let evidence =
-        Evidence { published: log_a.published, attempts: webhook.attempts(), ..Evidence::default() };
+    let evidence = evidence(&sidecar, "billing", &webhook, log_a, 0).await;
     assert_holds(&evidence, NO_FAULT);
 }
 

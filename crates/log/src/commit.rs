@@ -114,10 +114,11 @@ impl Committer {
         for group in appends.chunk_by_mut(|a, b| a.log.id == b.log.id) {
             self.sync(group);
         }
+        // Room first, so that whoever is answered finds it.
+        self.shared.queue.answered(bytes);
         for pending in appends.drain(..) {
             (pending.done)(pending.outcome.unwrap_or(Err(AppendError::Closed)));
         }
-        self.shared.queue.answered(bytes);
     }
 
     /// Writes the appends of one log, in order. What it could not write it has an outcome for.

@@ -241,3 +241,36 @@ async fn a_client_that_disconnects_cancels_nothing() {
     server.publisher.close(std::time::Instant::now() + Duration::from_secs(20)).await;
     assert_eq!(server.driver.ids(), ["1"]);
 }
+
+#[tokio::test]
+async fn refusals_are_counted_under_configured_names_only() {
+    let metrics = telemetry::Metrics::new("test");
+    let telemetry = telemetry::Telemetry::new(vec![Box::new(metrics.clone())]);
+    let driver = Fake::new();
+    let publisher = publish::Publisher::new(publish::Limits::default(), telemetry.clone());
+    publisher.set_topics(vec![support::topic(&driver, "orders", &[])]);
+    let tasks = tokio_util::task::TaskTracker::new();
+    let app = postrider_api::App::new(publisher, telemetry, settings(), tasks.clone());
+    let listener = postrider_api::Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = ("127.0.0.1", listener.port().unwrap());
+    let stop = tokio_util::sync::CancellationToken::new();
+    postrider_api::serve(listener, app, support::limits(), &tasks, &stop);
+    for (path, headers) in [
+        (ORDERS, &BINARY[..1]),
+        (ORDERS, &BINARY[..3]),
+        ("/v1/topics/somebodys-secret/events", &BINARY[..]),
+        (ORDERS, &BINARY[..]),
+    ] {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        support::exchange(stream, &support::request("POST", path, headers, b"1")).await;
+    }
+    let page = metrics.encode();
+    for line in [
+        r#"postrider_refused_events_total{topic="orders",code="malformed_event"} 1"#,
+        r#"postrider_refused_events_total{topic="",code="unknown_topic"} 1"#,
+        r#"messaging_client_sent_messages_total{messaging_destination_name="orders",postrider_broker="local",postrider_accepted="broker"} 2"#,
+    ] {
+        assert!(page.lines().any(|l| l == line), "missing {line} in\n{page}");
+    }
+    assert!(!page.contains("secret"), "what a request says is no label");
+}

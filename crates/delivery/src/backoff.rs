@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
 /// Waits between tries to reach a broker: exponential with jitter, without an end. (A delivery's retries are the
 /// engine's.)
 #[derive(Debug)]
 pub(crate) struct Backoff {
-    next: Duration,
+    waits: ExponentialBackoff,
     max: Duration,
 }
 
@@ -12,18 +14,25 @@ impl Backoff {
     const FIRST: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(max: Duration) -> Self {
-        Self { next: Self::FIRST, max }
+        Self { waits: Self::waits(max), max }
     }
 
-    /// The next wait: between half of the present step and all of it.
+    fn waits(max: Duration) -> ExponentialBackoff {
+        ExponentialBuilder::default()
+            .with_min_delay(Self::FIRST)
+            .with_max_delay(max)
+            .without_max_times()
+            .with_jitter()
+            .build()
+    }
+
+    /// The next wait: the present step and a random part of it again, so that many do not try at once.
     pub(crate) fn wait(&mut self) -> Duration {
-        let step = self.next;
-        self.next = (step * 2).min(self.max);
-        step.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+        self.waits.next().unwrap_or(self.max)
     }
 
     pub(crate) fn reset(&mut self) {
-        self.next = Self::FIRST;
+        self.waits = Self::waits(self.max);
     }
 }
 
@@ -35,9 +44,9 @@ mod tests {
     fn waits_grow_to_their_bound_and_begin_anew() {
         let mut backoff = Backoff::new(Duration::from_secs(1));
         let waits: Vec<Duration> = (0..10).map(|_| backoff.wait()).collect();
-        assert!(waits[0] <= Backoff::FIRST && waits[0] >= Backoff::FIRST / 2, "{waits:?}");
-        assert!(waits[9] <= Duration::from_secs(1) && waits[9] >= Duration::from_millis(500), "{waits:?}");
+        assert!(waits[0] >= Backoff::FIRST && waits[0] <= Backoff::FIRST * 2, "{waits:?}");
+        assert!(waits[9] >= Duration::from_secs(1) && waits[9] <= Duration::from_secs(2), "{waits:?}");
         backoff.reset();
-        assert!(backoff.wait() <= Backoff::FIRST);
+        assert!(backoff.wait() <= Backoff::FIRST * 2);
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! `POSTRIDER_SEEDS` sets how many seeds are run, `POSTRIDER_SEED` the first of them.
 
+use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -11,6 +12,11 @@ use postrider_tests::simulation::{Mutant, Options, Report, explain, run};
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// The report of a seed that breaks an invariant of the code itself.
+fn panicked(seed: u64) -> Report {
+    Report { seed, violations: vec!["it panics".into()], ..Report::default() }
 }
 
 /// Runs seeds on all cores; the reports, by seed.
@@ -25,7 +31,7 @@ fn run_all(first: u64, seeds: u64, options: &Options) -> Vec<Report> {
                     if seed >= first + seeds {
                         return;
                     }
-                    let report = run(seed, options);
+                    let report = catch_unwind(|| run(seed, options)).unwrap_or_else(|_| panicked(seed));
                     reports.lock().expect("no worker panicked").push(report);
                 }
             });
@@ -61,7 +67,9 @@ fn every_seed_keeps_the_promises() {
     );
     let broken: Vec<u64> = reports.iter().filter(|r| !r.violations.is_empty()).map(|r| r.seed).collect();
     if let Some(seed) = broken.first() {
-        panic!("{} of {seeds} seeds are broken: {broken:?}\n{}", broken.len(), explain(*seed, &options));
+        let story =
+            catch_unwind(|| explain(*seed, &options)).unwrap_or_else(|_| format!("seed {seed} panics"));
+        panic!("{} of {seeds} seeds are broken: {broken:?}\n{story}", broken.len());
     }
     for report in &reports {
         let seed = report.seed;

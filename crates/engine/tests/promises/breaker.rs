@@ -202,3 +202,13 @@ fn poisoned_lanes_alone_cannot_keep_healthy_ones_from_being_read() {
     assert!(healthy > 0);
     assert_eq!(h.engine.status().breaker, BreakerState::Closed);
 }
+
+#[test]
+fn a_probe_whose_lease_ends_is_followed_by_another() {
+    let mut h = opened(3);
+    let probe = h.next_attempt(secs(60));
+    h.step(&[Input::Revoked { token: probe.tokens[0] }]);
+    assert!(h.said(&Action::Abandon { attempt: probe.attempt }));
+    h.abandoned(probe.attempt);
+    assert!(h.open.first().is_some_and(|open| open.probe), "it gave no verdict: the next may begin at once");
+}

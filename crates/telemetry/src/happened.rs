@@ -74,6 +74,16 @@ pub enum Happened<'a> {
         id: &'a str,
         error: &'a str,
     },
+    /// An event in a webhook's answer was dropped, because it is malformed or its topic refuses it for good; the delivery
+    /// is done all the same.
+    ReplyDropped {
+        subscription: &'a str,
+        /// Of the (first) event that was answered; the reply itself may have none.
+        id: &'a str,
+        /// For operators: a sentence, not a code.
+        reason: &'a str,
+        trace: Option<Trace>,
+    },
     BreakerOpened {
         subscription: &'a str,
         open: Duration,

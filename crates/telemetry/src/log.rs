@@ -13,6 +13,7 @@ pub struct Log {
     begun: Instant,
     letters: Throttle,
     failed_letters: Throttle,
+    replies: Throttle,
     unknown: Throttle,
 }
 
@@ -26,8 +27,8 @@ impl Default for Log {
 
 impl Log {
     pub fn new() -> Self {
-        let (letters, failed_letters, unknown) = Default::default();
-        Self { begun: Instant::now(), letters, failed_letters, unknown }
+        let (letters, failed_letters, replies, unknown) = Default::default();
+        Self { begun: Instant::now(), letters, failed_letters, replies, unknown }
     }
 
     fn may(&self, throttle: &Throttle) -> bool {
@@ -77,6 +78,10 @@ impl Log {
             {
                 let (event, error) = (Shown::text(event), Shown::text(error));
                 warn!(subscription, id = %event, %error, "a dead letter could not be written: it waits");
+            }
+            Happened::ReplyDropped { subscription, id: event, reason, trace } if self.may(&self.replies) => {
+                let (event, reason, trace) = (Shown::text(event), Shown::text(reason), id(trace));
+                warn!(subscription, id = %event, %reason, %trace, "the event in its answer was dropped");
             }
             _ => {}
         }

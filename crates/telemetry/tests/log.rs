@@ -60,6 +60,23 @@ fn a_dead_letter_is_a_line_with_its_trace() {
 }
 
 #[test]
+fn a_dropped_reply_is_a_line_that_says_why_and_a_flood_of_them_is_cut() {
+    let dropped = Happened::ReplyDropped {
+        subscription: "billing",
+        id: "1",
+        reason: "no source\nWARN all is well",
+        trace: Some(Trace { trace: 0xabc, parent: 1, flags: 1 }),
+    };
+    let text = shown(std::slice::from_ref(&dropped));
+    for part in ["WARN", "billing", "no source", "00000000000000000000000000000abc", "dropped"] {
+        assert!(text.contains(part), "{part} in {text:?}");
+    }
+    assert_eq!(text.lines().count(), 1, "{text:?}");
+    let lines = shown(&vec![dropped; 1_000]).lines().count();
+    assert!((1..500).contains(&lines), "{lines} lines for 1,000 replies");
+}
+
+#[test]
 fn an_events_id_forges_no_line() {
     let text = shown(&[letter("1\nWARN all is well\x1b[2J")]);
     assert_eq!(text.lines().count(), 1, "{text:?}");

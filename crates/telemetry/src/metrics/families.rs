@@ -83,6 +83,7 @@ pub(super) struct Families {
     refused: Family<RefusedLabels, Counter>,
     letters: Family<LetterLabels, Counter>,
     letter_failures: Counters,
+    dropped_replies: Counters,
     age: Durations<SubscriptionLabels>,
     breaker_open: Gauges,
     breaker_openings: Counters,
@@ -143,6 +144,7 @@ impl Families {
             refused: Family::default(),
             letters: Family::default(),
             letter_failures: Family::default(),
+            dropped_replies: Family::default(),
             age: timed(ages),
             breaker_open: Family::default(),
             breaker_openings: Family::default(),
@@ -182,6 +184,8 @@ impl Families {
         r.register("postrider_dead_letters", "Events dead-lettered", self.letters.clone());
         let help = "Dead letters that could not be written yet";
         r.register("postrider_dead_letter_failures", help, self.letter_failures.clone());
+        let help = "Events in answers that were dropped: malformed, or refused by their topic for good";
+        r.register("postrider_dropped_replies", help, self.dropped_replies.clone());
         let help = "From the broker's taking an event in to its delivery";
         r.register_with_unit("postrider_delivery_age", help, Unit::Seconds, self.age.clone());
     }
@@ -241,6 +245,7 @@ impl Families {
             pause: process(AttemptResult::Pause),
             abandoned: process(AttemptResult::Abandoned),
             dead_letter_failures: self.letter_failures.get_or_create_owned(&labels),
+            dropped_replies: self.dropped_replies.get_or_create_owned(&labels),
             breaker_open: self.breaker_open.get_or_create_owned(&labels),
             breaker_openings: self.breaker_openings.get_or_create_owned(&labels),
             holds: self.holds.get_or_create_owned(&labels),

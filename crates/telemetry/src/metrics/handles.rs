@@ -27,6 +27,7 @@ pub(super) struct Subscription {
     pub(super) pause: Histogram,
     pub(super) abandoned: Histogram,
     pub(super) dead_letter_failures: Counter,
+    pub(super) dropped_replies: Counter,
     pub(super) breaker_open: Gauge,
     pub(super) breaker_openings: Counter,
     pub(super) holds: Counter,

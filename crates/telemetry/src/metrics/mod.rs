@@ -146,6 +146,9 @@ impl Inner {
             Happened::DeadLetterFailed { subscription, .. } => {
                 self.subscription(subscription, |s| s.dead_letter_failures.inc());
             }
+            Happened::ReplyDropped { subscription, .. } => {
+                self.subscription(subscription, |s| s.dropped_replies.inc());
+            }
             _ => self.state(happened),
         }
     }

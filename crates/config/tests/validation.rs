@@ -251,6 +251,44 @@ fn dead_letters_go_elsewhere() {
     );
 }
 
+/// The base with a second subscription, and these keys in the two.
+fn two(billing: &str, shipping: &str) -> Result<Loaded, String> {
+    let billing = BASE.replace("    to:", &format!("{billing}    to:"));
+    load(&format!(
+        "{billing}  shipping:\n    topic: orders.paid\n{shipping}    to: http://127.0.0.1:8080/paid\n"
+    ))
+}
+
+#[test]
+fn each_subscription_has_dead_letters_of_its_own() {
+    let letters = "    dead_letter: { topic: letters }\n";
+    assert_eq!(
+        two(letters, letters).expect_err("two subscriptions share a dead-letter topic"),
+        "17:27 config_conflict subscriptions.shipping.dead_letter.topic: subscription `billing` has the same dead-letter topic"
+    );
+    // What one writes may be the other's by default, whichever of the two comes first.
+    let default = "    dead_letter: { topic: orders.billing.dead-letter }\n";
+    assert_eq!(
+        two("", default).expect_err("one has the other's default"),
+        "16:27 config_conflict subscriptions.shipping.dead_letter.topic: subscription `billing` has the same dead-letter topic"
+    );
+    let default = "    dead_letter: { topic: orders.shipping.dead-letter }\n";
+    assert_eq!(
+        two(default, "").expect_err("one has the other's default"),
+        "15:3 config_conflict subscriptions.shipping: subscription `billing` has the same dead-letter topic"
+    );
+    let other = "    dead_letter: { topic: more-letters }\n";
+    two(letters, other).expect("each has its own");
+    two("", "").expect("the defaults are apart");
+}
+
+#[test]
+fn dead_letters_may_be_a_topic_that_others_read() {
+    let billing = "    dead_letter: { topic: orders.paid }\n";
+    let loaded = two(billing, "").expect("`shipping` reads what `billing` could not deliver");
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
+
 #[test]
 fn waits_grow() {
     refused(

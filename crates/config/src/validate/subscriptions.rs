@@ -33,13 +33,7 @@ pub(super) fn check(check: &mut Check<'_>) {
         durable_name(check, &path, name, &mut durable);
         webhook(check, &path, subscription);
         dead_letter(check, &path, name, subscription);
-        let letters = (config.broker_of(&subscription.topic), config.dead_letter_topic(name));
-        if let Some(other) = dead_letters.insert(letters, name) {
-            let message = format!(
-                "subscription `{other}` has the same dead-letter topic: each lists the other's letters"
-            );
-            check.warn(&path.key("dead_letter").key("topic"), message);
-        }
+        dead_letters_apart(check, &path, name, &mut dead_letters);
         policy(check, &path, subscription);
     }
     if config.topics.is_empty() && !check.is_placeholder(&Path::of(&["topics"])) {
@@ -151,6 +145,34 @@ fn dead_letter(check: &mut Check<'_>, path: &Path, name: &str, subscription: &Su
         let message = format!("topic `{topic}` has the name of the dead-letter topic on broker `{broker}`");
         let at = if subscription.dead_letter.topic.is_some() { &written } else { path };
         check.error(Code::Conflict, at, message, "Write its logical name, or choose another.");
+    }
+}
+
+/// A subscription's letters stand until they are settled in its own cursor. In a topic of two, each would hold the
+/// other's letters for ever, and the topic would never become empty.
+fn dead_letters_apart<'a>(
+    check: &mut Check<'a>,
+    path: &Path,
+    name: &'a str,
+    taken: &mut BTreeMap<(&'a str, String), &'a str>,
+) {
+    let config = check.config;
+    let subscription = &config.subscriptions[name];
+    let by_default = subscription.dead_letter.topic.is_none();
+    if by_default && !names_are_known(check, path) {
+        return;
+    }
+    let letters = config.dead_letter_topic(name);
+    let broker = config.broker_of(&subscription.topic);
+    let on_broker = match config.topics.contains_key(&letters) {
+        true => config.topic_on_broker(&letters, broker).to_owned(),
+        false => letters,
+    };
+    if let Some(other) = taken.insert((broker, on_broker), name) {
+        let at = if by_default { path.clone() } else { path.key("dead_letter").key("topic") };
+        let message = format!("subscription `{other}` has the same dead-letter topic");
+        let hint = "Leave `dead_letter.topic` away, or give each its own: one would keep the other's letters for ever.";
+        check.error(Code::Conflict, &at, message, hint);
     }
 }
 

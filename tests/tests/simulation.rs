@@ -75,6 +75,7 @@ fn every_seed_keeps_the_promises() {
         let seed = report.seed;
         assert_eq!(report.events, 500, "seed {seed}");
         assert!(report.crashes >= 2, "seed {seed} has {} crashes", report.crashes);
+        assert!(report.revocations >= 1, "seed {seed} has no revocation");
     }
     assert!(sum(|r| u64::from(r.revocations)) > seeds, "revocations are frequent");
     assert!(

@@ -144,6 +144,8 @@ struct Ratio {
     buckets: [Bucket; BUCKETS as usize],
     /// The bucket of the latest count; buckets are numbered from the clock's zero.
     latest: u64,
+    /// What the buckets together span.
+    over: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -155,6 +157,10 @@ struct Bucket {
 impl Ratio {
     /// Counts an outcome and returns the mark of its bucket.
     fn count(&mut self, now: Duration, over: Duration, failed_in: u8, done: bool) -> u8 {
+        // Buckets of another width have other numbers: a reconfigured window begins empty.
+        if over != self.over {
+            *self = Self { over, ..Self::default() };
+        }
         let width = (over / BUCKETS as u32).max(Duration::from_millis(1)).as_nanos();
         let bucket = u64::try_from(now.as_nanos() / width).unwrap_or(u64::MAX);
         for passed in (self.latest + 1..=bucket).rev().take(BUCKETS as usize) {
@@ -250,5 +256,24 @@ mod tests {
         }
         breaker.failed(Duration::from_secs(12), OVER, 0);
         assert_eq!(judge(&mut breaker, Duration::from_secs(12)), None);
+    }
+
+    #[test]
+    fn a_window_that_is_reconfigured_slides_on() {
+        let mut ratio = Ratio::default();
+        let hour = Duration::from_secs(3_600);
+        for _ in 0..10 {
+            ratio.count(hour, Duration::from_secs(10), 0, false);
+        }
+        assert!(ratio.is_below(0.2));
+        let longer = Duration::from_secs(100);
+        for second in 0..10 {
+            ratio.count(hour + Duration::from_secs(second), longer, 0, true);
+        }
+        assert!(!ratio.is_below(0.2), "failures of the old window count no more");
+        for second in 200..210 {
+            ratio.count(hour + Duration::from_secs(second), longer, 0, false);
+        }
+        assert!(ratio.is_below(0.2), "what is older than the window counts no more");
     }
 }

@@ -29,9 +29,12 @@ impl Retries {
         self.slot(now).again += 1;
     }
 
-    /// Whether a retry may be made now.
+    /// Whether a retry may be made now. The floor holds every second, also right after a burst has used up the rest: a
+    /// subscription that has recovered never stands still.
     pub(crate) fn allows(&mut self, now: Duration, policy: &policy::Retry) -> bool {
-        self.slot(now);
+        if self.slot(now).again < policy.budget_floor_per_second {
+            return true;
+        }
         let first: f64 = self.slots.iter().map(|slot| f64::from(slot.first)).sum();
         let again: f64 = self.slots.iter().map(|slot| f64::from(slot.again)).sum();
         let floor = f64::from(policy.budget_floor_per_second) * SECONDS as f64;
@@ -119,8 +122,10 @@ mod tests {
             budget.first_attempt(now);
         }
         assert_eq!(spend(&mut budget, now, &policy), 300);
-        assert_eq!(spend(&mut budget, now + Duration::from_secs(9), &policy), 0);
-        assert_eq!(spend(&mut budget, now + Duration::from_secs(10), &policy), 100, "the floor remains");
+        let later = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(spend(&mut budget, later(1), &policy), 10, "the floor holds right after a burst");
+        assert_eq!(spend(&mut budget, later(9), &policy), 10, "and in every second");
+        assert_eq!(spend(&mut budget, later(10), &policy), 80, "the burst has left the window");
     }
 
     #[test]

@@ -144,7 +144,11 @@ fn misfortunes(options: &Options, rng: &mut Rng) -> Vec<(Duration, Misfortune)> 
         all.push((at(rng), Misfortune::Crash));
     }
     for _ in 0..rng.u32(1..5) {
-        all.push((at(rng), Misfortune::Revoke { all: rng.bool(), rewind: rng.bool() }));
+        // While events are still being published: later there may be nothing left to take back.
+        all.push((
+            millis(rng, 1000..trouble / 2),
+            Misfortune::Revoke { all: rng.bool(), rewind: rng.bool() },
+        ));
     }
     for _ in 0..rng.u32(..3) {
         all.push((at(rng), Misfortune::Restart));

@@ -187,11 +187,7 @@ impl Simulation {
         match misfortune {
             Misfortune::Crash => self.crash(),
             Misfortune::Restart => self.drain(),
-            Misfortune::Revoke { all, rewind } => {
-                if let Some(life) = &self.life {
-                    self.model.revoke(self.now, life.source, all, rewind);
-                }
-            }
+            Misfortune::Revoke { all, rewind } => self.revoke(all, rewind),
             Misfortune::Outage(length) => self.model.outage(self.now, length),
             Misfortune::AppDown | Misfortune::AppUp => {
                 self.app_up = matches!(misfortune, Misfortune::AppUp);
@@ -210,6 +206,22 @@ impl Simulation {
                 }
                 self.step(&[Input::Reconfigure(Box::new(self.policy.clone()))]);
             }
+        }
+    }
+
+    /// Takes leases back. While nothing is held there is nothing to take: then it comes a little later.
+    fn revoke(&mut self, all: bool, rewind: bool) {
+        match &self.life {
+            Some(life) if life.holds_any() => {
+                // Each seed is to see one that has an effect.
+                let all = all || self.report.revocations == 0;
+                self.model.revoke(self.now, life.source, all, rewind);
+            }
+            _ if !self.healed => {
+                let later = self.now + Duration::from_millis(50);
+                self.queue.push(later, Event::Misfortune(Misfortune::Revoke { all, rewind }));
+            }
+            _ => {}
         }
     }
 

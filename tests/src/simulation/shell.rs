@@ -52,6 +52,10 @@ impl Life {
         }
     }
 
+    pub(super) fn holds_any(&self) -> bool {
+        !self.by_position.is_empty()
+    }
+
     /// Takes a hand-out in. The contract lets a driver hand a position out again without a word about its older lease:
     /// the engine, which knows no positions, is told that this one was revoked.
     pub(super) fn take(&mut self, delivery: &broker::Delivery, inputs: &mut Vec<Input<'static>>) {

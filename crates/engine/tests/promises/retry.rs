@@ -98,13 +98,17 @@ fn waiting_for_the_retry_budget_spends_nothing_while_first_attempts_go_on() {
         h.answer(token, EVENT);
     }
     h.pass(secs(1));
-    assert_eq!(h.in_flight().len(), 10, "a floor of one a second, over ten seconds");
+    assert_eq!(
+        h.in_flight().len(),
+        11,
+        "a floor of one a second: ten seconds' worth at once, and one in the next"
+    );
     let spent = h.count(|action| matches!(action, Action::Note { .. }));
     let fresh = h.arrive(100, &[1000, 1001]);
     assert!(fresh.iter().all(|token| h.in_flight().contains(token)), "first attempts proceed");
     assert_eq!(h.count(|action| matches!(action, Action::Note { .. })), spent);
     h.pass(secs(10));
-    assert_eq!(h.in_flight().len(), 22, "the next ten follow when the first ten seconds are over");
+    assert_eq!(h.in_flight().len(), 23, "and one in each of the next ten, beside the two first attempts");
 }
 
 #[test]

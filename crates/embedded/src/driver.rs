@@ -146,6 +146,7 @@ impl Embedded {
 
     fn open_source(&self, wanted: &Subscription, credit: Credit) -> Result<Box<dyn Source>, Error> {
         let settles = self.subscription(&wanted.name)?;
+        sound(&settles)?;
         if **settles.log().name() != *wanted.topic {
             let topic = settles.log().name();
             let message =
@@ -274,6 +275,11 @@ pub(crate) fn number(position: &Position) -> Result<u64, Error> {
 
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the embedded broker is closed")
+}
+
+/// Whether settles can be made durable.
+pub(crate) fn sound(settles: &SettleLog) -> Result<(), Error> {
+    settles.poisoned().map_or(Ok(()), |reason| Err(of_store(&StoreError::Poisoned(reason))))
 }
 
 pub(crate) fn unreadable(log: &Log, error: &std::io::Error) -> Error {

@@ -11,7 +11,7 @@ use broker::{
 use log::{Cursor, Item, Log, Moved, Record, SettleLog, Version};
 
 use crate::codec;
-use crate::driver::{Opened, closed, unreadable};
+use crate::driver::{Opened, closed, sound, unreadable};
 use crate::operate::{flush, lag, oldest_ms};
 use crate::slots::{Held, Slots};
 
@@ -74,6 +74,15 @@ impl EmbeddedSource {
             stale: 0,
             oldest: Cell::new(None),
         }
+    }
+
+    /// A disk that failed ends the source: what it handed out could not be settled durably, and all of it would come
+    /// again after a restart.
+    fn usable(&self) -> Result<(), Error> {
+        if self.opened.status.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        sound(&self.settles)
     }
 
     /// Ends the leases that a purge or a seek from outside has made void.
@@ -283,8 +292,8 @@ impl Source for EmbeddedSource {
     fn poll_next(&mut self, cx: &mut Context<'_>, into: &mut Vec<Input>) -> Poll<Result<(), Error>> {
         let before = into.len();
         for registered in [false, true] {
-            if self.opened.status.closed.load(Ordering::Acquire) {
-                return Poll::Ready(Err(closed()));
+            if let Err(error) = self.usable() {
+                return Poll::Ready(Err(error));
             }
             match self.fill(into) {
                 // What was said before the failure is heard first; the failure comes again at the next poll.
@@ -303,9 +312,10 @@ impl Source for EmbeddedSource {
 
     fn load(&mut self, lease: Lease) -> BoxFuture<'static, Result<broker::Record, Error>> {
         self.refresh();
-        let held = self.slots.get(lease);
+        let held = self.usable().map(|()| self.slots.get(lease));
         let log = Arc::clone(&self.log);
         Box::pin(async move {
+            let held = held?;
             let Some(held) = held else {
                 return Err(Error::new(
                     ErrorKind::NotFound,

@@ -269,15 +269,17 @@ impl Faults for Broken {
     }
 }
 
+fn open_on(path: &Path, faults: Arc<dyn Faults>) -> Arc<Embedded> {
+    let options = Options { disk: Disk::with_faults(faults), reserve_bytes: 0, ..Options::default() };
+    Embedded::open_with(path, options).unwrap()
+}
+
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_durable_and_health_tells_why() {
     let directory = tempfile::tempdir().unwrap();
     let faults = Arc::new(Broken::default());
-    let disk = Disk::with_faults(Arc::clone(&faults) as Arc<dyn Faults>);
-    let broker =
-        Embedded::open_with(directory.path(), Options { disk, reserve_bytes: 0, ..Options::default() })
-            .unwrap();
-    let mut source = subscribe(&broker, "s", AMPLE).await;
+    let broker = open_on(directory.path(), Arc::clone(&faults) as Arc<dyn Faults>);
+    broker.ensure(&subscription("s")).await.unwrap();
     publish_one(&broker, "t", b"good").await;
     faults.0.store(true, Ordering::Relaxed);
     assert!(matches!(publish_one(&broker, "t", b"bad").await, Outcome::Unknown(_)));
@@ -288,11 +290,52 @@ async fn after_a_failed_sync_nothing_is_durable_and_health_tells_why() {
     assert_eq!(refusal.kind, RefusalKind::Unavailable);
     let Health::Down { reason, .. } = broker.health() else { panic!("it is down") };
     assert!(reason.contains("sync"), "{reason}");
-    let found = inputs(&mut source, 1).await;
-    assert_eq!(delivered(&found), [1], "what is durable is delivered still");
-    let Input::Delivery(delivery) = &found[0] else { panic!() };
-    source.settle(delivery.lease, Settle::Done);
-    assert_eq!(source.flush().await.unwrap_err().kind, ErrorKind::Corrupt, "a settle cannot be made durable");
+    let error = broker.open(&subscription("s"), AMPLE).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Corrupt, "what cannot be settled is not handed out");
+}
+
+#[tokio::test]
+async fn after_a_settle_that_failed_on_disk_no_backlog_is_handed_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let faults = Arc::new(Broken::default());
+    let broker = open_on(directory.path(), Arc::clone(&faults) as Arc<dyn Faults>);
+    let mut source = subscribe(&broker, "s", Credit { events: 5, bytes: 0 }).await;
+    for n in 0..100 {
+        publish_one(&broker, "t", &[n]).await;
+    }
+    let found = inputs(&mut source, 5).await;
+    faults.0.store(true, Ordering::Relaxed);
+    let leases = found.iter().filter_map(|input| match input {
+        Input::Delivery(delivery) => Some(delivery.lease),
+        _ => None,
+    });
+    let leases: Vec<_> = leases.collect();
+    source.settle(leases[0], Settle::Done);
+    assert_eq!(source.flush().await.unwrap_err().kind, ErrorKind::Corrupt, "it cannot be made durable");
+    let mut more = Vec::new();
+    let error = poll_fn(|cx| source.poll_next(cx, &mut more)).await.unwrap_err();
+    assert_eq!((error.kind, more.len()), (ErrorKind::Corrupt, 0), "each would come again after a restart");
+    assert!(error.message.contains("progress"), "the reason is told: {error}");
+    let error = source.load(leases[1]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Corrupt, "nor is what waits");
+}
+
+#[tokio::test]
+async fn a_waiting_source_hears_of_a_failed_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let faults = Arc::new(Broken::default());
+    let broker = open_on(directory.path(), Arc::clone(&faults) as Arc<dyn Faults>);
+    broker.ensure_topic("other").await.unwrap();
+    let mut source = subscribe(&broker, "s", AMPLE).await;
+    // It says `CaughtUp`, and has nothing more to say.
+    poll_fn(|cx| source.poll_next(cx, &mut Vec::new())).await.unwrap();
+    faults.0.store(true, Ordering::Relaxed);
+    let (error, outcome) = tokio::join!(
+        async { poll_fn(|cx| source.poll_next(cx, &mut Vec::new())).await.unwrap_err() },
+        publish_one(&broker, "other", b"bad")
+    );
+    assert_eq!(error.kind, ErrorKind::Corrupt);
+    assert!(matches!(outcome, Outcome::Unknown(_)));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::append::{Inbox, Pending, Queue, Stop};
+use crate::append::{Inbox, Pending, Stop};
 use crate::disk::Disk;
 use crate::error::{AppendError, StoreError, is_full};
 use crate::log::Log;
@@ -48,14 +48,14 @@ fn broken(log: &Log, what: &str, error: &io::Error) -> Arc<str> {
 }
 
 /// Tells those who wait that nobody works for them any more, however the thread ends.
-struct Gone(Arc<Queue>);
+struct Gone(Arc<Shared>);
 
 impl Drop for Gone {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.poison("the log's committer failed unexpectedly; restart, and report it".into());
         }
-        self.0.abandon();
+        self.0.queue.abandon();
     }
 }
 
@@ -74,7 +74,7 @@ impl Committer {
 
     pub(crate) fn run(mut self) {
         let queue = Arc::clone(&self.shared.queue);
-        let _gone = Gone(Arc::clone(&queue));
+        let _gone = Gone(Arc::clone(&self.shared));
         let mut inbox = Inbox::default();
         self.retain_all();
         loop {
@@ -211,7 +211,7 @@ impl Committer {
         let (written, refused) = match failure {
             Failure::Full => (AppendError::DiskFull, AppendError::DiskFull),
             Failure::Broken(reason) => {
-                self.shared.queue.poison(Arc::clone(&reason));
+                self.shared.poison(Arc::clone(&reason));
                 (AppendError::Unknown(Arc::clone(&reason)), AppendError::Poisoned(reason))
             }
         };
@@ -259,7 +259,7 @@ impl Committer {
     /// Poisons the store; returns the reason.
     fn broken(&self, log: &Log, what: &str, error: &io::Error) -> Arc<str> {
         let reason = broken(log, what, error);
-        self.shared.queue.poison(Arc::clone(&reason));
+        self.shared.poison(Arc::clone(&reason));
         reason
     }
 
@@ -271,7 +271,7 @@ impl Committer {
             if let Err(error) = log.writer.lock().mark_idle()
                 && let Failure::Broken(reason) = Failure::of(&log, "write to", &error)
             {
-                self.shared.queue.poison(reason);
+                self.shared.poison(reason);
             }
         }
     }
@@ -323,7 +323,7 @@ impl Committer {
             && writer.next() > writer.base
             && let Err(Failure::Broken(reason)) = self.begin_segment(log, &mut writer)
         {
-            self.shared.queue.poison(reason);
+            self.shared.poison(reason);
         }
     }
 

@@ -9,7 +9,8 @@
 //! - **One committer.** One thread gathers what arrived during the last sync from all logs, writes it, syncs every
 //!   dirty file in one round, and then answers. It sleeps when there is nothing to do.
 //! - **A failed write or sync poisons the store.** After it every append is refused and no sync is tried again: kernels
-//!   mark failed pages clean, so a second sync would lie. A full disk is no failure: the append is refused, nothing of
+//!   mark failed pages clean, so a second sync would lie. Who reads a log for a subscription is woken and finds the reason
+//!   in [`SettleLog::poisoned`]. A full disk is no failure: the append is refused, nothing of
 //!   it stays, and a reserve keeps room for settling, which is what frees space.
 //! - **A torn tail is truncated, damage is told.** A mark stands in front of every round's records and says that all
 //!   before it was durable. Damage that a mark follows is therefore damage to acknowledged records: it becomes a

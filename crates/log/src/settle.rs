@@ -98,6 +98,11 @@ impl SettleLog {
         &self.meta
     }
 
+    /// Why nothing is made durable any more. The tasks that wait for the log's records are woken when it begins.
+    pub fn poisoned(&self) -> Option<Arc<str>> {
+        self.queue.poisoned().map(|(reason, _)| Arc::clone(reason))
+    }
+
     pub fn version(&self) -> Version {
         self.state.lock().version
     }

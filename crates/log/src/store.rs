@@ -250,6 +250,12 @@ impl Drop for Store {
 }
 
 impl Shared {
+    /// Ends all writing, and tells those who wait for records.
+    pub(crate) fn poison(&self, reason: Arc<str>) {
+        self.queue.poison(reason);
+        self.logs.read().values().for_each(|log| log.wake());
+    }
+
     pub(crate) fn is_retention_held(&self) -> bool {
         self.retention_held.load(Ordering::Relaxed)
     }

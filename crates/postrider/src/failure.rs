@@ -25,10 +25,17 @@ impl Failure {
         Self { code: USAGE, message: message.to_string() }
     }
 
+    /// Whoever read the output has had enough: no failure of ours, and the end of the command.
+    pub(crate) fn quiet() -> Self {
+        Self { code: 0, message: String::new() }
+    }
+
     /// Prints the message to standard error and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        // With standard error gone there is nobody left to tell.
-        drop(writeln!(std::io::stderr(), "postrider: {}", self.message.trim_end()));
+        if !self.message.is_empty() {
+            // With standard error gone there is nobody left to tell.
+            drop(writeln!(std::io::stderr(), "postrider: {}", self.message.trim_end()));
+        }
         ExitCode::from(self.code)
     }
 }

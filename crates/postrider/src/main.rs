@@ -29,7 +29,6 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let admin = cli.admin;
     match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Dev(args) => dev::run(args),
@@ -39,14 +38,14 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Completion { shell } => commands::completion(shell),
         Command::Version => commands::print(&cli::version_long()),
         Command::Publish(args) => block_on(commands::publish::run(args)),
-        Command::Tail(args) => block_on(commands::tail::run(&admin, args)),
-        Command::Listen(args) => block_on(commands::listen::run(&admin, args)),
-        Command::Status(args) => block_on(commands::status::run(&admin, args)),
-        Command::Pause { subscription } => block_on(commands::control::pause(&admin, &subscription)),
-        Command::Resume { subscription } => block_on(commands::control::resume(&admin, &subscription)),
-        Command::Replay(args) => block_on(commands::control::replay(&admin, args)),
-        Command::DeadLetters(args) => block_on(commands::dead_letters::run(&admin, args)),
-        Command::Drain { wait } => block_on(commands::control::drain(&admin, wait.0)),
+        Command::Tail(args) => block_on(commands::tail::run(args)),
+        Command::Listen(args) => block_on(commands::listen::run(args)),
+        Command::Status(args) => block_on(commands::status::run(args)),
+        Command::Pause(args) => block_on(commands::control::pause(&args)),
+        Command::Resume(args) => block_on(commands::control::resume(&args)),
+        Command::Replay(args) => block_on(commands::control::replay(&args)),
+        Command::DeadLetters(args) => block_on(commands::dead_letters::run(args)),
+        Command::Drain(args) => block_on(commands::control::drain(&args)),
         Command::Healthcheck(args) => block_on(commands::healthcheck::run(args)),
     }
 }

@@ -10,7 +10,10 @@ use crate::failure::Failure;
 
 /// Prints a line to standard output. A closed pipe ends the command quietly, as `head` expects.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{text}").map_err(Failure::from)
+    writeln!(std::io::stdout(), "{text}").map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::quiet(),
+        _ => error.into(),
+    })
 }
 
 /// Prints a value as the caller asked: `table` is made only when it is wanted.

@@ -8,7 +8,9 @@ use crate::output;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let loaded = load(&args.config)?;
-    house::supported(&loaded.config)?;
+    for missing in house::missing_drivers(&loaded.config) {
+        output::line(&format!("warning: {missing}"))?;
+    }
     for warning in &loaded.warnings {
         output::line(&format!("warning: {warning}"))?;
     }

@@ -11,8 +11,8 @@ use crate::client::{self, Client};
 use crate::failure::Failure;
 use crate::output;
 
-pub(crate) async fn run(admin: &str, args: DeadLettersArgs) -> Result<(), Failure> {
-    let client = Client::new(admin);
+pub(crate) async fn run(args: DeadLettersArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.admin.admin);
     match args.command {
         DeadLettersCommand::List { subscription, filter, output } => {
             let letters = list(&client, &subscription, &filter).await?;
@@ -28,8 +28,8 @@ pub(crate) async fn run(admin: &str, args: DeadLettersArgs) -> Result<(), Failur
         }
         DeadLettersCommand::Redrive { subscription, filter, dry_run } => {
             if dry_run {
-                let total = list(&client, &subscription, &filter).await?.total;
-                return output::line(&format!("{total} letters would be delivered again"));
+                let chosen = chosen(&client, &subscription, &filter).await?;
+                return output::line(&format!("{chosen} letters would be delivered again"));
             }
             let path = path(&subscription, "/redrive", &filter);
             let answer = client.json(Method::POST, &path).await?;
@@ -55,9 +55,15 @@ async fn list(client: &Client, subscription: &str, filter: &LetterFilterArgs) ->
         .map_err(|e| Failure::failed(format!("the sidecar speaks another version: {e}")))
 }
 
-async fn confirmed(client: &Client, subscription: &str, filter: &LetterFilterArgs) -> Result<bool, Failure> {
+/// How many letters a command would touch.
+async fn chosen(client: &Client, subscription: &str, filter: &LetterFilterArgs) -> Result<u64, Failure> {
     let total = list(client, subscription, filter).await?.total;
-    write!(std::io::stderr(), "remove {total} dead letters of {subscription} for good? [y/N] ")?;
+    Ok(filter.limit.map_or(total, |limit| total.min(limit as u64)))
+}
+
+async fn confirmed(client: &Client, subscription: &str, filter: &LetterFilterArgs) -> Result<bool, Failure> {
+    let chosen = chosen(client, subscription, filter).await?;
+    write!(std::io::stderr(), "remove {chosen} dead letters of {subscription} for good? [y/N] ")?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -19,9 +19,10 @@ pub(crate) fn run(code: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// The first line of text below the heading.
+/// What the heading says after the code: `# code: meaning`.
 fn title(page: &str) -> &str {
-    page.lines().skip(1).map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+    let heading = page.lines().next().unwrap_or_default();
+    heading.split_once(": ").map_or(heading, |(_, meaning)| meaning)
 }
 
 #[cfg(test)]

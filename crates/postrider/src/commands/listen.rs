@@ -11,9 +11,9 @@ use crate::commands::tail::Lines;
 use crate::failure::Failure;
 use crate::output;
 
-pub(crate) async fn run(admin: &str, args: ListenArgs) -> Result<(), Failure> {
+pub(crate) async fn run(args: ListenArgs) -> Result<(), Failure> {
     let target = Target::parse(&args.forward_to)?;
-    let mut lines = Lines::open(admin, &args.topic, &args.from, true).await?;
+    let mut lines = Lines::open(&args.admin.admin, &args.topic, &args.from, true).await?;
     output::line(&format!("forwarding {} to {}; end with Ctrl-C", args.topic, args.forward_to))?;
     while let Some(line) = lines.next().await? {
         let position = line["position"].as_str().unwrap_or("-").to_owned();

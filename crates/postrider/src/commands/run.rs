@@ -5,7 +5,7 @@ use config::Loaded;
 use crate::cli::{ConfigArgs, LogArgs, LogFormat, RunArgs};
 use crate::failure::Failure;
 use crate::house::House;
-use crate::signals;
+use crate::signals::Signals;
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     init_logging(&args.log)?;
@@ -16,6 +16,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        let mut signals = Signals::new()?;
         let house = House::build(loaded, Vec::new()).await?;
         let addresses = house.addresses();
         tracing::info!(
@@ -25,7 +26,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
             health = addresses.health,
             "listening"
         );
-        house.run(async { signals::terminated().await.map_or_else(|e| e.to_string(), str::to_owned) }).await
+        let running = house.start()?;
+        let why = signals.next().await;
+        running.end(why, &mut signals).await
     })
 }
 

@@ -9,8 +9,8 @@ use crate::client::{self, Client};
 use crate::failure::Failure;
 use crate::output;
 
-pub(crate) async fn run(admin: &str, args: StatusArgs) -> Result<(), Failure> {
-    let client = Client::new(admin);
+pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.admin.admin);
     if let Some(name) = &args.subscription {
         let path = format!("/v1/subscriptions/{}", client::escape(name));
         let status: Status = read(client.json(Method::GET, &path).await?)?;

@@ -14,8 +14,8 @@ use crate::output;
 /// A line of the admin listener's stream is one event; none is larger than a broker's record.
 const LINE_BYTES_MAX: usize = 64 << 20;
 
-pub(crate) async fn run(admin: &str, args: TailArgs) -> Result<(), Failure> {
-    let mut lines = Lines::open(admin, &args.topic, &args.from, !args.no_follow).await?;
+pub(crate) async fn run(args: TailArgs) -> Result<(), Failure> {
+    let mut lines = Lines::open(&args.admin.admin, &args.topic, &args.from, !args.no_follow).await?;
     let mut printed = 0;
     while args.limit.is_none_or(|limit| printed < limit) {
         let Some(event) = lines.next().await? else { break };

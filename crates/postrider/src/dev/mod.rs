@@ -6,6 +6,7 @@ mod webhook;
 
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -14,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::DevArgs;
 use crate::failure::Failure;
 use crate::house::{Addresses, House};
-use crate::{output, ports, signals};
+use crate::signals::Signals;
+use crate::{output, ports};
 
 use self::terminal::{Terminal, say};
 
@@ -34,10 +36,18 @@ async fn dev(args: DevArgs) -> Result<(), Failure> {
     };
     let target = settings::target(&args, sample)?;
     let config = settings::config(&args, &target)?;
+    let mut signals = Signals::new()?;
     let house = House::build(config, vec![Box::new(Terminal)]).await?;
-    welcome(&args, house.addresses(), &target, sample)?;
-    let command = start_command(&args, house.addresses())?;
-    let ended = house.run(ended(command)).await;
+    let addresses = house.addresses().clone();
+    let running = house.start()?;
+    running.ready().await;
+    welcome(&args, &addresses, &target, sample)?;
+    let mut command = start_command(&args, &addresses)?;
+    let why = ended(command.as_mut(), &mut signals).await;
+    let ended = running.end(&why, &mut signals).await;
+    if let Some(command) = &mut command {
+        end_command(command).await;
+    }
     stop.cancel();
     while tasks.join_next().await.is_some() {}
     ended
@@ -112,14 +122,22 @@ fn start_command(args: &DevArgs, addresses: &Addresses) -> Result<Option<Child>,
 }
 
 /// Waits for a signal, or for the app to end by itself.
-async fn ended(command: Option<Child>) -> String {
-    let Some(mut command) = command else {
-        return signals::terminated().await.map_or_else(|e| e.to_string(), str::to_owned);
-    };
+async fn ended(command: Option<&mut Child>, signals: &mut Signals) -> String {
+    let Some(command) = command else { return signals.next().await.to_owned() };
     let why = tokio::select! {
-        signal = signals::terminated() => signal.map_or_else(|e| e.to_string(), str::to_owned),
+        signal = signals.next() => signal.to_owned(),
         status = command.wait() => status.map_or_else(|e| e.to_string(), |s| format!("the app ended: {s}")),
     };
     say("stopping", &why);
     why
+}
+
+/// The terminal's Ctrl-C has reached the app as well; one that does not heed it is killed once nothing is delivered to
+/// it any more.
+async fn end_command(command: &mut Child) {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    if tokio::time::timeout(PATIENCE, command.wait()).await.is_err() {
+        // It may have ended just now.
+        drop(command.kill().await);
+    }
 }

@@ -43,9 +43,14 @@ pub(super) fn config(args: &DevArgs, target: &str) -> Result<config::Loaded, Fai
         let authority = origin.authority().map_or("", |authority| authority.as_str());
         yaml += &format!("webhooks: {{ allow: [{}] }}\n", quoted(&format!("http://{authority}")));
     }
+    if args.forward_to.is_some() {
+        // Delivery waits until the app's port takes connections, so that a slow start costs no attempts.
+        let authority = origin.authority().map_or("", |authority| authority.as_str());
+        yaml += &format!("app: {{ url: {} }}\n", quoted(&format!("http://{authority}")));
+    }
     yaml += "topics:\n";
     for topic in &args.topic {
-        yaml += &format!("  {}: {{ key: subject }}\n", quoted(topic));
+        yaml += &format!("  {0}: {{ key: subject, types: [{0}] }}\n", quoted(topic));
     }
     yaml += "subscriptions:\n";
     for (i, topic) in args.topic.iter().enumerate() {

@@ -15,10 +15,15 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// One slow answer of a busy app is no outage.
 const FAILURES_BEFORE_DOWN: u32 = 3;
 
+/// The name that subscriptions know an app by: where it is and how its health is asked.
+pub(super) fn name(app: &::config::App) -> String {
+    format!("{}{}", app.url.uri(), app.health.as_deref().unwrap_or_default())
+}
+
 /// An app that subscriptions deliver to.
 #[derive(Clone, Debug)]
 pub(super) struct App {
-    /// The name that subscriptions know it by: its URL.
+    /// The name that subscriptions know it by.
     pub(super) name: String,
     authority: String,
     health: Option<String>,
@@ -28,7 +33,7 @@ impl App {
     pub(super) fn new(app: &::config::App) -> Self {
         let origin = app.url.origin();
         Self {
-            name: app.url.uri().to_string(),
+            name: name(app),
             authority: format!("{}:{}", origin.host, origin.port),
             health: app.health.clone(),
         }

@@ -11,9 +11,9 @@ use crate::failure::Failure;
 /// The drivers by their brokers' configured names.
 pub(super) type Drivers = BTreeMap<String, Arc<dyn Driver>>;
 
-/// Refuses a configuration that needs a driver which this build lacks.
-pub(crate) fn supported(config: &Config) -> Result<(), Failure> {
-    let missing: Vec<String> = used(config)
+/// The brokers in use whose driver this build lacks, a sentence each.
+pub(crate) fn missing_drivers(config: &Config) -> Vec<String> {
+    used(config)
         .into_iter()
         .filter(|(_, broker)| !is_built_in(broker))
         .map(|(name, broker)| {
@@ -22,8 +22,7 @@ pub(crate) fn supported(config: &Config) -> Result<(), Failure> {
                 broker.kind()
             )
         })
-        .collect();
-    if missing.is_empty() { Ok(()) } else { Err(Failure::usage(missing.join("\n"))) }
+        .collect()
 }
 
 /// The brokers that a topic is on; one that is configured and unused is not opened.
@@ -45,7 +44,10 @@ fn is_built_in(broker: &Broker) -> bool {
 
 /// Opens the drivers of all brokers in use.
 pub(super) fn open(config: &Config) -> Result<Drivers, Failure> {
-    supported(config)?;
+    let missing = missing_drivers(config);
+    if !missing.is_empty() {
+        return Err(Failure::usage(missing.join("\n")));
+    }
     used(config).into_iter().map(|(name, broker)| Ok((name.to_owned(), open_one(name, broker)?))).collect()
 }
 
@@ -64,7 +66,7 @@ fn open_one(name: &str, broker: &Broker) -> Result<Arc<dyn Driver>, Failure> {
                 .map_err(|error| Failure::failed(format!("broker {name}: {error}")))?;
             Ok(driver)
         }
-        // `supported` has refused these before.
+        // Refused before the first was opened.
         other => Err(Failure::usage(format!("brokers.{name}: this build has no {} driver", other.kind()))),
     }
 }

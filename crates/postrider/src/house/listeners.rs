@@ -75,11 +75,11 @@ pub(super) struct Faces {
 /// One clear line for an address that cannot be taken, with the name of who holds it where that can be seen.
 fn taken(key: &str, error: &BindError) -> Failure {
     let port = error.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let option = if key == "app" { "--listen".to_owned() } else { format!("--{key}-listen") };
+    let change = format!("or change listen.{key} (of `dev`: {option})");
     let advice = match (&error.kind, port.and_then(ports::holder)) {
-        (BindErrorKind::InUse, Some(holder)) => {
-            format!(": {holder} holds it; stop that, or change listen.{key}")
-        }
-        (BindErrorKind::InUse, None) => format!("; stop whoever holds it, or change listen.{key}"),
+        (BindErrorKind::InUse, Some(holder)) => format!(": {holder} holds it; stop that, {change}"),
+        (BindErrorKind::InUse, None) => format!("; stop whoever holds it, {change}"),
         _ => String::new(),
     };
     Failure::failed(format!("the {key} listener: {error}{advice}"))

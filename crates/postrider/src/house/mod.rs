@@ -1,8 +1,8 @@
 //! The composition root: from a configuration to a running process, and to its orderly end.
 //!
 //! [`House::build`] opens the brokers and takes the addresses; nothing runs yet, so that whatever is wrong with either is
-//! said at once. [`House::run`] adds the listeners and the subscriptions, the same add that a reload uses, and at the end
-//! drains them in the order in which nothing is lost: deliveries first, while publishing goes on; then publishes; then
+//! said at once. [`House::start`] adds the listeners and the subscriptions, the same add that a reload uses, and
+//! [`Running::end`] drains them in the order in which nothing is lost: deliveries first, while publishing goes on; then publishes; then
 //! the connections; then the brokers.
 
 mod app_health;
@@ -18,20 +18,24 @@ use ::config::{Config, Loaded};
 use delivery::Subscriptions;
 use publish::Publisher;
 use telemetry::{Metrics, Observer, Telemetry};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::failure::Failure;
+use crate::signals::Signals;
 
 use self::app_health::App;
 use self::drivers::Drivers;
 use self::listeners::{Desk, Faces, Listeners};
 
-pub(crate) use self::drivers::supported;
+pub(crate) use self::drivers::missing_drivers;
 pub(crate) use self::listeners::Addresses;
 
 /// What answers that are under way when everything else has ended may still take.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// What a broker may take to let go. Everything is durable by then; a disk that hangs must not keep the process.
+const DRIVER_CLOSE: Duration = Duration::from_secs(5);
 
 /// A process, built and not yet running.
 #[derive(Debug)]
@@ -91,28 +95,19 @@ impl House {
         &self.addresses
     }
 
-    /// Runs until `ended` says why to stop, then ends in good order, within the configured grace.
-    pub(crate) async fn run(mut self, ended: impl Future<Output = String>) -> Result<(), Failure> {
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        self.start(&tasks, &stop)?;
-        let why = ended.await;
-        tracing::info!(why, "stopping");
-        self.end(&tasks, &stop).await;
-        Ok(())
-    }
-
-    fn start(&mut self, tasks: &TaskTracker, stop: &CancellationToken) -> Result<(), Failure> {
+    /// Adds the listeners and the subscriptions. From here on the process is to be ended by [`Running::end`].
+    pub(crate) fn start(mut self) -> Result<Running, Failure> {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         brokers::close_gates(&self.publisher, &self.drivers);
         for app in self.apps() {
             tasks.spawn(app_health::watch(app, self.subscriptions.clone(), stop.clone()));
         }
-        for spec in &self.specs {
-            self.subscriptions.add(spec.clone()).map_err(Failure::failed)?;
+        for spec in std::mem::take(&mut self.specs) {
+            self.subscriptions.add(spec).map_err(Failure::failed)?;
         }
-        let faces = self.faces(tasks, stop);
+        let faces = self.faces(&tasks, &stop);
         if let Some(listeners) = self.listeners.take() {
-            listeners.serve(faces, listeners::limits(&self.config), tasks, stop);
+            listeners.serve(faces, listeners::limits(&self.config), &tasks, &stop);
         }
         self.readiness.set_started();
         let watch = brokers::Watch {
@@ -125,8 +120,9 @@ impl House {
             wait: self.config.readiness.broker_wait.get(),
             gated: self.config.readiness.gate == config::Gate::Broker,
         };
-        tasks.spawn(watch.run(stop.clone()));
-        Ok(())
+        let watching = CancellationToken::new();
+        let watch = tasks.spawn(watch.run(watching.clone()));
+        Ok(Running { house: self, tasks, stop, watching, watch })
     }
 
     fn faces(&self, tasks: &TaskTracker, stop: &CancellationToken) -> Faces {
@@ -169,21 +165,61 @@ impl House {
         }
         apps
     }
+}
 
-    async fn end(self, tasks: &TaskTracker, stop: &CancellationToken) {
-        let deadline = Instant::now() + self.config.shutdown.grace.get();
-        self.readiness.set_ready(false);
+/// A process that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    house: House,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Ends the watch over the brokers, before the rest.
+    watching: CancellationToken,
+    watch: JoinHandle<()>,
+}
+
+impl Running {
+    /// Returns when the process takes events and delivers them, or has waited long enough for its brokers.
+    pub(crate) async fn ready(&self) {
+        const EVERY: Duration = Duration::from_millis(5);
+        while !self.house.readiness.is_ready() {
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Ends in good order, within the configured grace, or at once on another signal: what was not settled by then
+    /// comes again, as after a crash.
+    pub(crate) async fn end(self, why: &str, signals: &mut Signals) -> Result<(), Failure> {
+        tracing::info!(why, "stopping");
+        tokio::select! {
+            () = self.wind_down() => Ok(()),
+            signal = signals.next() => Err(Failure::failed(format!(
+                "ended at once by a second signal ({signal}); what was in flight comes again"
+            ))),
+        }
+    }
+
+    async fn wind_down(self) {
+        let house = self.house;
+        let deadline = Instant::now() + house.config.shutdown.grace.get();
+        // The watch says when the process is ready; it must not say so again.
+        self.watching.cancel();
+        if self.watch.await.is_err() {
+            tracing::error!("the watch over the brokers had failed");
+        }
+        house.readiness.set_ready(false);
         // Publishing goes on meanwhile: the app may have last events to send.
-        self.subscriptions.drain_all(deadline).await;
-        self.publisher.close(deadline.max(Instant::now() + LAST_ANSWERS)).await;
-        stop.cancel();
-        tasks.close();
-        if tokio::time::timeout(LAST_ANSWERS, tasks.wait()).await.is_err() {
+        house.subscriptions.drain_all(deadline).await;
+        house.publisher.close(deadline.max(Instant::now() + LAST_ANSWERS)).await;
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(LAST_ANSWERS, self.tasks.wait()).await.is_err() {
             tracing::warn!("some connections were still open at the end and are closed");
         }
-        for (name, driver) in &self.drivers {
-            driver.close().await;
-            tracing::debug!(broker = name, "closed");
+        for (name, driver) in &house.drivers {
+            if tokio::time::timeout(DRIVER_CLOSE, driver.close()).await.is_err() {
+                tracing::warn!(broker = name, "closing took too long; what was settled last may come again");
+            }
         }
         tracing::info!("stopped");
     }

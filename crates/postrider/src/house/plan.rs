@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use ::config::{self, Config};
 use broker::Driver;
 
+use super::app_health;
 use super::drivers::Drivers;
 use crate::failure::Failure;
 
@@ -123,7 +124,7 @@ fn subscription(
         policy: policy(settings, stored),
         dead_letter: dead_letter_topic(config, drivers, name)?,
         reply_topic: settings.reply_topic.clone(),
-        app: config.app_of(settings).map(|app| app.url.uri().to_string()),
+        app: config.app_of(settings).map(app_health::name),
     })
 }
 

@@ -1,84 +1,34 @@
-//! The command line, as clap reads it. Its help is meant to teach.
+//! What each command takes.
 
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
-/// The drivers that this build has.
-const DRIVERS: &[&str] = &[
-    #[cfg(feature = "embedded")]
-    "embedded",
-];
+use super::Span;
 
-pub(crate) fn version_long() -> String {
-    format!("postrider {}\ndrivers: {}", env!("CARGO_PKG_VERSION"), DRIVERS.join(", "))
-}
-
-/// An event sidecar: POST events to localhost, and they are made durable on the configured broker;
-/// what arrives is pushed to the service's webhook, in order per key, with retries and dead letters.
-#[derive(Debug, Parser)]
-#[command(name = "postrider", version, disable_help_subcommand = true, max_term_width = 110)]
-#[command(
-    after_help = "Begin with `postrider dev`: a broker, a webhook and three lines of curl to try, without any configuration.\n\
-    Exit codes: 0 done, 1 failed, 64 bad usage or configuration."
-)]
-pub(crate) struct Cli {
-    /// Admin listener of the sidecar to talk to: HOST:PORT or unix:PATH
-    #[arg(
-        long,
-        global = true,
-        env = "POSTRIDER_ADMIN",
-        default_value = "localhost:3580",
-        value_name = "ADDRESS"
-    )]
+/// The sidecar that a command talks to.
+#[derive(Debug, Args)]
+pub(crate) struct AdminArgs {
+    /// Admin listener of the sidecar: HOST:PORT or unix:PATH
+    #[arg(long, env = "POSTRIDER_ADMIN", default_value = "localhost:3580", value_name = "ADDRESS")]
     pub(crate) admin: String,
-    #[command(subcommand)]
-    pub(crate) command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Run the sidecar
-    Run(RunArgs),
-    /// Try Postrider: embedded broker, sample webhook, every event's way shown; needs no configuration
-    Dev(DevArgs),
-    /// Check configuration files and print the merged result
-    Check(CheckArgs),
-    /// Publish events to a topic
-    Publish(PublishArgs),
-    /// Print a topic's events
-    Tail(TailArgs),
-    /// Forward a topic's new events to a URL, without a subscription
-    Listen(ListenArgs),
-    /// Show the sidecar and its subscriptions
-    Status(StatusArgs),
-    /// Stop delivering a subscription in this process; nothing is lost
-    Pause { subscription: String },
-    /// Deliver a paused subscription again
-    Resume { subscription: String },
-    /// Move a subscription's cursor, so that events are delivered again (or skipped)
-    Replay(ReplayArgs),
-    /// List, show, redrive or purge dead letters
-    #[command(visible_alias = "dlq")]
-    DeadLetters(DeadLettersArgs),
-    /// Stop delivering and wait until nothing is in flight; publishing goes on (for a preStop hook)
-    Drain {
-        /// How long to wait at most
-        #[arg(long, default_value = "50s")]
-        wait: Span,
-    },
-    /// Ask the health listener; exit 0 when ready (for a container's health check)
-    Healthcheck(HealthcheckArgs),
-    /// Print the JSON Schema of the configuration
-    Schema,
-    /// Explain an error code, or list them all
-    Explain { code: Option<String> },
-    /// Print a completion script for a shell
-    Completion { shell: clap_complete::Shell },
-    /// Print the version and the drivers that are built in
-    Version,
+#[derive(Debug, Args)]
+pub(crate) struct SubscriptionArgs {
+    /// Its name in the configuration
+    pub(crate) subscription: String,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// How long to wait at most
+    #[arg(long, default_value = "50s")]
+    pub(crate) wait: Span,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 #[derive(Debug, Args)]
@@ -106,7 +56,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
-    /// What to log: error, warn, info, debug, trace, or per module as in `info,delivery=debug`
+    /// What to log: error, warn, info, debug, trace, or per crate: `info,postrider_telemetry=debug` tells every attempt
     #[arg(long, env = "POSTRIDER_LOG", default_value = "info", value_name = "LEVEL")]
     pub(crate) log: String,
     /// How to log, to standard error
@@ -127,7 +77,7 @@ pub(crate) enum LogFormat {
 )]
 pub(crate) struct DevArgs {
     /// Where the embedded broker keeps its events
-    #[arg(long, default_value = "data", value_name = "DIR")]
+    #[arg(long, default_value = "dev-data", value_name = "DIR")]
     pub(crate) data: PathBuf,
     /// Topic to offer; may be given several times
     #[arg(long, default_value = "orders.created", value_name = "TOPIC")]
@@ -190,7 +140,7 @@ pub(crate) struct PublishArgs {
     /// The event's id (default: a new UUIDv7)
     #[arg(long)]
     pub(crate) id: Option<String>,
-    /// The event's source (default: the service's name)
+    /// The event's source (default: postrider-cli)
     #[arg(long)]
     pub(crate) source: Option<String>,
     /// The event's type (default: the topic's name)
@@ -237,6 +187,8 @@ pub(crate) struct TailArgs {
     pub(crate) no_follow: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 #[derive(Debug, Args)]
@@ -248,6 +200,8 @@ pub(crate) struct ListenArgs {
     /// Begin at `earliest`, `latest`, a position, or an RFC 3339 time
     #[arg(long, default_value = "latest")]
     pub(crate) from: String,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 #[derive(Debug, Args)]
@@ -256,6 +210,8 @@ pub(crate) struct StatusArgs {
     pub(crate) subscription: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 #[derive(Debug, Args)]
@@ -264,12 +220,16 @@ pub(crate) struct ReplayArgs {
     /// Deliver again from `earliest`, `latest` (skip what is there), or an RFC 3339 time
     #[arg(long)]
     pub(crate) from: String,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DeadLettersArgs {
     #[command(subcommand)]
     pub(crate) command: DeadLettersCommand,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -282,7 +242,7 @@ pub(crate) enum DeadLettersCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// One letter, whole
+    /// Why one letter is here, with the webhook's last answer
     Show {
         subscription: String,
         /// The event's id
@@ -344,46 +304,4 @@ pub(crate) enum Probe {
     Live,
     Startup,
     Ready,
-}
-
-/// A span of time: `500ms`, `50s`, `5m`, `1h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) Duration);
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let unit_ms: u64 = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return Err("write a span as 500ms, 50s, 5m or 1h".into()),
-        };
-        let number: u64 = number.parse().map_err(|_| "write a span as 500ms, 50s, 5m or 1h".to_owned())?;
-        number.checked_mul(unit_ms).map(|ms| Self(Duration::from_millis(ms))).ok_or_else(|| "too long".into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn spans_are_read() {
-        assert_eq!("50s".parse(), Ok(Span(Duration::from_secs(50))));
-        assert_eq!("5m".parse(), Ok(Span(Duration::from_secs(300))));
-        for bad in ["", "s", "5", "5 s", "-1s", "99999999999999999999h"] {
-            assert!(bad.parse::<Span>().is_err(), "{bad}");
-        }
-    }
 }

@@ -51,7 +51,8 @@ impl Progress {
         }
         let new = if from == self.floor {
             // The usual case, in order: no range is made only to be taken out again.
-            let new = to - from - (self.done.count_below(to) - self.done.count_below(from));
+            // Only what lies within is looked at, and leaves with it: a key that was stuck has many ranges above.
+            let new = to - from - self.done.count_from(from, to);
             self.floor = self.done.end_of(to).unwrap_or(to);
             self.done.remove_below(self.floor);
             new
@@ -156,6 +157,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ranges::tests::VISITS;
+
+    #[test]
+    fn settling_below_many_ranges_looks_at_few_of_them() {
+        const RECORDS: u64 = 100_000;
+        let mut progress = Progress::from_floor(0);
+        VISITS.set(0);
+        // A stuck key's records are every other one: all else is settled, then it recovers, in order.
+        (0..RECORDS).for_each(|n| assert_eq!(progress.complete(2 * n + 1, 2 * n + 2), 1));
+        (0..RECORDS / 2).for_each(|n| assert_eq!(progress.complete(2 * n, 2 * n + 1), 1));
+        // And what is left of it in any order.
+        (RECORDS / 2..RECORDS).rev().for_each(|n| assert_eq!(progress.complete(2 * n, 2 * n + 1), 1));
+        assert_eq!((progress.floor, progress.done.pieces()), (2 * RECORDS, 0));
+        let visits = VISITS.get();
+        assert!(visits <= 4 * RECORDS, "{visits} ranges were looked at for {} settles", 2 * RECORDS);
+    }
 
     proptest! {
         #[test]

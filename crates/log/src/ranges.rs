@@ -23,7 +23,7 @@ impl Ranges {
             self.ranges.remove(&start);
             self.total -= end - start;
         }
-        while let Some((&start, &end)) = self.ranges.range(from..=to).next() {
+        while let Some((&start, &end)) = self.ranges.range(from..=to).next().map(visited) {
             to = to.max(end);
             self.ranges.remove(&start);
             self.total -= end - start;
@@ -35,7 +35,7 @@ impl Ranges {
 
     /// Takes out everything below `floor`.
     pub fn remove_below(&mut self, floor: u64) {
-        while let Some((&start, &end)) = self.ranges.first_key_value()
+        while let Some((&start, &end)) = self.ranges.first_key_value().map(visited)
             && start < floor
         {
             self.ranges.pop_first();
@@ -56,12 +56,27 @@ impl Ranges {
         self.ranges.range(..=sequence).next_back().map(|(_, &end)| end).filter(|&end| end > sequence)
     }
 
-    /// How many members are below `end`.
+    /// How many members are in `from..to`, where none begins before `from` and ends after it.
+    pub fn count_from(&self, from: u64, to: u64) -> u64 {
+        self.ranges.range(from..to.max(from)).map(visited).map(|(start, &end)| end.min(to) - start).sum()
+    }
+
+    /// How many members are below `end`. Costs as many ranges as stand on the shorter side of it, and it is asked nearly
+    /// always with an `end` above all of them.
     pub fn count_below(&self, end: u64) -> u64 {
-        // Asked nearly always with an `end` above all of them, so the part to take off is short.
-        let above: u64 = self.ranges.range(end..).map(|(start, to)| to - start).sum();
-        let split = self.ranges.range(..end).next_back().map_or(0, |(_, &to)| to.saturating_sub(end));
-        self.total - above - split
+        let (mut lower, mut upper) = (self.ranges.range(..end), self.ranges.range(end..));
+        let split = lower.clone().next_back().map_or(0, |(_, &to)| to.saturating_sub(end));
+        let (mut below, mut above) = (0, split);
+        loop {
+            match upper.next().map(visited) {
+                None => return self.total - above,
+                Some((start, to)) => above += to - start,
+            }
+            match lower.next().map(visited) {
+                None => return below,
+                Some((start, &to)) => below += to.min(end) - start,
+            }
+        }
     }
 
     /// One past the highest member.
@@ -83,13 +98,25 @@ impl Ranges {
     }
 }
 
+/// Counts what an operation looks at, in tests.
+fn visited<T>(entry: T) -> T {
+    #[cfg(test)]
+    tests::VISITS.set(tests::VISITS.get() + 1);
+    entry
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
     use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
     use super::*;
+
+    thread_local! {
+        pub(crate) static VISITS: Cell<u64> = const { Cell::new(0) };
+    }
 
     #[test]
     fn a_million_neighbours_are_one_range() {
@@ -99,6 +126,17 @@ mod tests {
         }
         assert_eq!(ranges.pieces(), 1);
         assert_eq!(ranges.end_of(1), Some(1_000_000));
+    }
+
+    #[test]
+    fn counting_looks_at_the_shorter_side() {
+        let mut ranges = Ranges::default();
+        (0..1000).for_each(|n| assert_eq!(ranges.insert(3 * n, 3 * n + 1), 1));
+        for (end, members) in [(3000, 1000), (2990, 997), (10, 4), (0, 0)] {
+            VISITS.set(0);
+            assert_eq!(ranges.count_below(end), members);
+            assert!(VISITS.get() <= 9, "{} ranges were looked at below {end}", VISITS.get());
+        }
     }
 
     proptest! {
@@ -113,6 +151,10 @@ mod tests {
             let pieces: Vec<_> = ranges.iter().collect();
             prop_assert!(pieces.windows(2).all(|w| w[0].1 < w[1].0), "ranges touch: {:?}", pieces);
             prop_assert_eq!(ranges.count_below(end), model.range(..end).count() as u64);
+            let begins = pieces.iter().all(|(from, to)| !(from + 1..*to).contains(&floor));
+            if begins && floor <= end {
+                prop_assert_eq!(ranges.count_from(floor, end), model.range(floor..end).count() as u64);
+            }
             ranges.remove_below(floor);
             model = model.split_off(&floor);
             for n in 0..80 {

@@ -13,7 +13,9 @@
 //! 3. Dropping a [`Receipt`] cancels nothing. Callers never send an `Unknown` record again as a new one; a driver's
 //!    client may, idempotently.
 //! 4. [`Driver::ensure`] makes a subscription durable: from its return on, every later append is delivered until it is
-//!    settled [`Settle::Done`], or reported as a [`Gap`].
+//!    settled [`Settle::Done`], or reported as a [`Gap`]. So is a record that can no longer be read, be it one that was
+//!    handed out already: its lease is reported [`Input::Revoked`], [`Source::load`] answers `NotFound`, and nothing is
+//!    ever delivered in its place.
 //! 5. A [`Delivery`] has a [`Lease`] (this hand-out) and a [`Position`] (stable across hand-outs, opaque). The same
 //!    position handed out again supersedes the older lease, which is dead from then on, without a word. Where it is
 //!    keyed, the held tail of its key has been reported [`Input::Revoked`] before, and comes again after it: at no time

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use broker::{BoxFuture, Browse, Browsed, Error, Position, Selection};
+use broker::{Body, BoxFuture, Browse, Browsed, Error, Hop, Position, Record, Selection};
+use bytes::Bytes;
 use log::{Cursor, Item, SettleLog};
 
 use crate::codec;
@@ -52,12 +53,20 @@ impl Browser {
                 Some(Item::Record(record)) => {
                     bytes += record.bytes.len();
                     let position = Position::Number(record.sequence);
-                    page.push((position, record.time_ms, codec::decode(codec::owned(record.bytes))));
+                    page.push((position, record.time_ms, shown(codec::owned(record.bytes))));
                 }
             }
         }
         Ok(page)
     }
+}
+
+/// What cannot be read is shown as what it is, with the reason: nothing is delivered from here.
+fn shown(bytes: Bytes) -> Record {
+    codec::decode(bytes.clone()).unwrap_or_else(|reason| {
+        let body = Body::Foreign { bytes, reason };
+        Record { key: None, body, hop: Hop::default(), letter: None }
+    })
 }
 
 impl Browse for Browser {

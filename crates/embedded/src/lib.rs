@@ -21,6 +21,7 @@ mod slots;
 mod source;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
 pub use config::{Config, OpenError};
 pub use driver::Embedded;

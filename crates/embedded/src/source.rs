@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use broker::{
-    BoxFuture, Credit, Delivery, Error, ErrorKind, Gap, Input, Key, Lag, Lease, Note, Payload, Position,
-    Settle, Source,
+    BoxFuture, Credit, Delivery, Error, Gap, Input, Lag, Lease, Note, Payload, Position, Settle, Source,
 };
 use log::{Cursor, Item, Log, Moved, Record, SettleLog, Version};
 
@@ -14,6 +13,7 @@ use crate::codec;
 use crate::driver::{Opened, closed, sound, unreadable};
 use crate::operate::{flush, lag, oldest_ms};
 use crate::slots::{Held, Slots};
+use crate::unreadable::Unreadable;
 
 /// Deliveries hold their payloads while those are fewer bytes than this; beyond, they are read again when asked for.
 const HERE_BYTES_MAX: u64 = 4 << 20;
@@ -37,6 +37,7 @@ pub(crate) struct EmbeddedSource {
     credit: Credit,
     /// Bytes of the payloads that the caller has.
     here_bytes: u64,
+    unreadable: Arc<Unreadable>,
     /// Said at the next poll.
     outbox: Vec<Input>,
     /// Where everything that was there at the opening has been handed out; `None` once that was said.
@@ -70,6 +71,7 @@ impl EmbeddedSource {
             version,
             credit,
             here_bytes: 0,
+            unreadable: Arc::default(),
             outbox: Vec::new(),
             stale: 0,
             oldest: Cell::new(None),
@@ -85,8 +87,22 @@ impl EmbeddedSource {
         sound(&self.settles)
     }
 
-    /// Ends the leases that a purge or a seek from outside has made void.
+    /// Ends the leases that have become void.
     fn refresh(&mut self) {
+        self.follow();
+        for (lease, why) in self.unreadable.take() {
+            while let Some(held) = self.slots.get(lease) {
+                if self.lose(held.position, held.position + 1, &why).is_ok() {
+                    self.end(lease);
+                    self.outbox.push(Input::Revoked(lease));
+                }
+                self.follow();
+            }
+        }
+    }
+
+    /// Ends the leases that a purge or a seek from outside has made void.
+    fn follow(&mut self) {
         loop {
             let version = self.settles.version();
             if version == self.version {
@@ -112,11 +128,13 @@ impl EmbeddedSource {
         into.append(&mut self.outbox);
         let mut inputs = 0;
         while inputs < POLL_INPUTS_MAX && self.slots.live() < self.credit.events {
-            match self.next_record() {
-                Ok(Some((record, note))) => {
-                    let delivery = self.hand_out(record, note);
-                    into.push(Input::Delivery(delivery));
-                }
+            let next = self.next_record();
+            let delivery = next.and_then(|next| match next {
+                Some((record, note)) => Ok(Some(self.hand_out(record, note)?)),
+                None => Ok(None),
+            });
+            match delivery {
+                Ok(Some(delivery)) => into.extend(delivery.map(Input::Delivery)),
                 Ok(None) => break,
                 // Revocations are to be said before anything else is handed out.
                 Err(Stop::Moved) => return self.fill(into),
@@ -178,36 +196,47 @@ impl EmbeddedSource {
         }
     }
 
-    /// Records are lost: that is told, and they count as settled, so that the floor passes them.
+    /// The log has a hole.
     fn gap(&mut self, from: u64, to: u64) -> Result<(), Moved> {
+        let removed = to <= self.log.first();
+        self.lose(from, to, if removed { "removed by retention" } else { "damaged on disk" })
+    }
+
+    /// Records are lost: that is told, and they count as settled, so that the floor passes them.
+    fn lose(&mut self, from: u64, to: u64, why: &str) -> Result<(), Moved> {
         let lost = self.settles.settle(from, to, self.version)?;
         if lost > 0 {
-            let removed = to <= self.log.first();
-            let why = if removed { "were removed by retention" } else { "are damaged on disk" };
             let (topic, last) = (self.log.name(), to - 1);
             let message =
-                format!("records {from} to {last} of topic {topic} {why} and are lost to this subscription");
+                format!("records {from} to {last} of topic {topic} are lost to this subscription: {why}");
             tracing::error!(subscription = self.settles.name(), "{message}");
             self.outbox.push(Input::Gap(Gap { records: Some(lost), message }));
         }
         Ok(())
     }
 
-    fn hand_out(&mut self, record: Record, note: log::Note) -> Delivery {
+    /// `None`: the record is of no use, and that is told.
+    fn hand_out(&mut self, record: Record, note: log::Note) -> Result<Option<Delivery>, Moved> {
         // A record is smaller than 2³¹ bytes, or it would not have been taken in.
         let bytes = u32::try_from(record.bytes.len()).unwrap_or(u32::MAX >> 1);
         let here = self.here_bytes + u64::from(bytes) <= self.credit.bytes.min(HERE_BYTES_MAX);
         let (key, payload) = if here {
-            self.here_bytes += u64::from(bytes);
-            let whole = codec::decode(codec::owned(record.bytes));
-            (whole.key.clone().filter(|_| self.ordered), Payload::Here(Box::new(whole)))
-        } else if self.ordered {
-            // A copy: the caller may keep the key long, and not the chunk that it was read with.
-            let key = codec::key(&record.bytes)
-                .and_then(|key| Key::new(bytes::Bytes::copy_from_slice(key.as_bytes())));
-            (key, Payload::Stored)
+            match codec::decode(codec::owned(record.bytes)) {
+                Ok(whole) => {
+                    self.here_bytes += u64::from(bytes);
+                    (whole.key.clone().filter(|_| self.ordered), Payload::Here(Box::new(whole)))
+                }
+                Err(why) => {
+                    // Should the cursor be moved right now, it comes again.
+                    self.again.insert(record.sequence, record.offset);
+                    self.lose(record.sequence, record.sequence + 1, &why)?;
+                    self.again.remove(&record.sequence);
+                    self.log.set_aside(record.sequence);
+                    return Ok(None);
+                }
+            }
         } else {
-            (None, Payload::Stored)
+            (if self.ordered { codec::key(&record.bytes) } else { None }, Payload::Stored)
         };
         let held = Held {
             position: record.sequence,
@@ -218,7 +247,7 @@ impl EmbeddedSource {
             key: key.as_ref().map(|key| key.digest() as u64),
         };
         let note = Note { attempts: note.attempts, first_ms: note.first_ms };
-        Delivery {
+        Ok(Some(Delivery {
             lease: self.slots.take(held),
             position: Position::Number(record.sequence),
             key,
@@ -226,6 +255,12 @@ impl EmbeddedSource {
             published_ms: record.time_ms,
             bytes,
             payload,
+        }))
+    }
+
+    fn end(&mut self, lease: Lease) {
+        if let Some(held) = self.slots.free(lease).filter(|held| held.here) {
+            self.here_bytes -= u64::from(held.bytes);
         }
     }
 
@@ -235,8 +270,7 @@ impl EmbeddedSource {
             return Ok(());
         };
         self.settles.settle(held.position, held.position + 1, self.version)?;
-        self.slots.free(lease);
-        self.here_bytes -= if held.here { u64::from(held.bytes) } else { 0 };
+        self.end(lease);
         Ok(())
     }
 
@@ -259,14 +293,6 @@ impl EmbeddedSource {
         let note = log::Note { attempts: note.attempts, first_ms: note.first_ms };
         self.settles.note(held.position, note, self.version)
     }
-}
-
-/// A record that was whole when it was handed out. As a foreign body it is dead-lettered, with the reason.
-fn damaged(log: &Log, position: u64) -> broker::Record {
-    let reason = format!("record {position} of topic {} is damaged on disk and lost", log.name());
-    tracing::error!("{reason}");
-    let body = broker::Body::Foreign { bytes: bytes::Bytes::new(), reason };
-    broker::Record { key: None, body, hop: broker::Hop::default(), letter: None }
 }
 
 /// Why there is no next record.
@@ -312,19 +338,11 @@ impl Source for EmbeddedSource {
 
     fn load(&mut self, lease: Lease) -> BoxFuture<'static, Result<broker::Record, Error>> {
         self.refresh();
-        let held = self.usable().map(|()| self.slots.get(lease));
-        let log = Arc::clone(&self.log);
-        Box::pin(async move {
-            let held = held?;
-            let Some(held) = held else {
-                return Err(Error::new(
-                    ErrorKind::NotFound,
-                    "the lease is dead: its record is handed out again",
-                ));
-            };
-            let read = log.read(held.position, held.offset).map_err(|error| unreadable(&log, &error))?;
-            Ok(read.map_or_else(|| damaged(&log, held.position), |record| codec::decode(record.bytes)))
-        })
+        if let Err(error) = self.usable() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let held = self.slots.get(lease);
+        Box::pin(Arc::clone(&self.unreadable).load(Arc::clone(&self.log), lease, held))
     }
 
     fn settle(&mut self, lease: Lease, settle: Settle) {
@@ -357,12 +375,8 @@ impl Source for EmbeddedSource {
 
     fn lag(&self) -> Lag {
         lag(&self.settles, Some(self.until), |settles, floor| {
-            if let Some((of, taken_in)) = self.oldest.get()
-                && of == floor
-            {
-                return Some(taken_in);
-            }
-            let taken_in = oldest_ms(settles, floor)?;
+            let known = self.oldest.get().filter(|(of, _)| *of == floor);
+            let (_, taken_in) = known.or_else(|| oldest_ms(settles, floor).map(|found| (floor, found)))?;
             self.oldest.set(Some((floor, taken_in)));
             Some(taken_in)
         })

@@ -205,19 +205,69 @@ async fn a_damaged_record_is_a_gap_and_the_rest_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_damaged_while_it_waits_is_loaded_as_what_it_is() {
+async fn a_record_that_is_damaged_while_it_waits_is_a_gap_and_never_delivered_as_something_else() {
+    let directory = tempfile::tempdir().unwrap();
+    {
+        let broker = open(directory.path());
+        let mut source = subscribe(&broker, "s", Credit { bytes: 0, ..AMPLE }).await;
+        for text in ["record 1", "record 2"] {
+            publish_one(&broker, "t", text.as_bytes()).await;
+        }
+        let found = inputs(&mut source, 3).await;
+        let [Input::Delivery(first), Input::Delivery(second)] = &found[..] else { panic!("{found:?}") };
+        let segment = files(directory.path(), "segment").remove(0);
+        let at = std::fs::read(&segment).unwrap().windows(8).position(|w| w == b"record 1").unwrap();
+        flip(&segment, at);
+        // The source waits meanwhile, and hears of it.
+        let (loaded, told) = tokio::join!(source.load(first.lease), inputs(&mut source, 2));
+        assert_eq!(loaded.unwrap_err().kind, ErrorKind::NotFound, "there is no record to deliver");
+        let [Input::Gap(gap), Input::Revoked(lease)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((gap.records, *lease), (Some(1), first.lease));
+        assert!(gap.message.contains("1 to 1") && gap.message.contains("damaged"), "{}", gap.message);
+        source.settle(first.lease, Settle::Done);
+        assert_eq!(source.stale_settles(), 1, "the lease is dead");
+        assert_eq!(data(&source.load(second.lease).await.unwrap())[..], b"record 2"[..]);
+        assert_eq!(source.lag().records, 1, "what is lost is not waited for");
+        source.flush().await.unwrap();
+    }
+    let broker = open(directory.path());
+    let mut source = subscribe(&broker, "s", AMPLE).await;
+    assert_eq!(delivered(&inputs(&mut source, 2).await), [2], "the loss is told once");
+}
+
+#[tokio::test]
+async fn what_was_stored_but_is_no_record_is_a_gap_too() {
     let directory = tempfile::tempdir().unwrap();
     let broker = open(directory.path());
-    let mut source = subscribe(&broker, "s", Credit { bytes: 0, ..AMPLE }).await;
-    publish_one(&broker, "t", b"a record").await;
-    // The delivery and `CaughtUp`.
+    let mut source = subscribe(&broker, "s", AMPLE).await;
+    let store = |bytes: &'static [u8]| {
+        let mut batch = log::Batch::default();
+        batch.push(|into| into.extend_from_slice(bytes));
+        let (done, answer) = tokio::sync::oneshot::channel();
+        let topic = broker.store.log("t").unwrap();
+        broker.store.append(&topic, batch, None, move |answer| done.send(answer).unwrap());
+        answer
+    };
+    store(b"\x01\x00?").await.unwrap().unwrap();
+    publish_one(&broker, "t", b"whole").await;
     let found = inputs(&mut source, 2).await;
-    let Input::Delivery(delivery) = &found[0] else { panic!("{found:?}") };
-    let segment = files(directory.path(), "segment").remove(0);
-    let at = std::fs::read(&segment).unwrap().windows(8).position(|w| w == b"a record").unwrap();
-    flip(&segment, at);
-    let record = source.load(delivery.lease).await.unwrap();
-    assert!(matches!(record.body, Body::Foreign { reason, .. } if reason.contains("damaged")));
+    let [Input::Gap(gap), Input::Delivery(_)] = &found[..] else { panic!("{found:?}") };
+    assert!(gap.message.contains("cut short"), "{}", gap.message);
+    store(b"\x09newer").await.unwrap().unwrap();
+    source.set_credit(Credit { bytes: 0, ..AMPLE });
+    let found = inputs(&mut source, 1).await;
+    let [Input::Delivery(delivery)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(source.load(delivery.lease).await.unwrap_err().kind, ErrorKind::NotFound);
+    let found = inputs(&mut source, 2).await;
+    let [Input::Gap(gap), Input::Revoked(_)] = &found[..] else { panic!("{found:?}") };
+    assert!(gap.message.contains("newer version"), "{}", gap.message);
+    let mut browse = broker.browse("t", broker::Selection::default()).await.unwrap();
+    let page = browse.next(10).await.unwrap();
+    assert!(
+        matches!(&page[0].2.body, Body::Foreign { reason, .. } if reason.contains("cut short")),
+        "an operator sees it as what it is: {:?}",
+        page[0]
+    );
 }
 
 #[tokio::test]

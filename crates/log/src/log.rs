@@ -152,16 +152,27 @@ impl Log {
     }
 
     /// Reads one durable record again, by the offset that a cursor told: one `pread` of a page, two where the record is
-    /// larger. `None`: it is gone or damaged.
+    /// larger. `None`: it is gone or damaged, and its segment will be kept aside.
     pub fn read(&self, sequence: u64, offset: u32) -> io::Result<Option<Record>> {
         let Place::In { base, seed, limit, .. } = self.place(sequence) else { return Ok(None) };
         let mut scanner = Scanner::single(self.file(base)?, seed, u64::from(offset), limit);
-        Ok(match scanner.next()? {
+        match scanner.next()? {
             Frame::Record { sequence: found, time_ms, bytes, .. } if found == sequence => {
-                Some(Record { sequence, time_ms, offset, bytes })
+                Ok(Some(Record { sequence, time_ms, offset, bytes }))
             }
-            _ => None,
-        })
+            _ => {
+                self.damaged(base, sequence, sequence + 1);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Remembers that a record, though whole, is of no use to its reader: its segment is kept aside for an operator
+    /// instead of being removed.
+    pub fn set_aside(&self, sequence: u64) {
+        if let Place::In { base, .. } = self.place(sequence) {
+            self.damaged(base, sequence, sequence + 1);
+        }
     }
 
     /// Wakes this task once, when more has become durable. Register first, then look at [`Log::end`] again.

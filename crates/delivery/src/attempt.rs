@@ -11,7 +11,7 @@ use telemetry::{Telemetry, Trace};
 
 use crate::Spec;
 use crate::push::{self, HEAD_KEPT, Part, Pool, Push, Received, Table, Template};
-use crate::reply::{self, Replies};
+use crate::reply::{Cause, Replies, Unpublished};
 use crate::story::Story;
 
 /// Everything that attempts of one subscription share, as its present configuration has it. Attempts hold on to the one
@@ -215,12 +215,13 @@ impl Endpoint {
         let status = Some(received.status.as_u16());
         if outcome == Outcome::Done {
             return match (&self.replies, received.status.is_success()) {
-                (Some(replies), true) => match replies.publish(&self.name, received, parts).await {
-                    Ok(()) => Verdict { outcome, status, answer: Arc::default() },
-                    Err(reply::Unpublished(why)) => {
-                        Verdict { outcome: RETRY_EVENT, status, answer: why.into() }
+                (Some(replies), true) => {
+                    let cause = Cause { telemetry: &self.telemetry, subscription: &self.name, parts };
+                    match replies.publish(received, &cause).await {
+                        Ok(()) => Verdict { outcome, status, answer: Arc::default() },
+                        Err(Unpublished(why)) => Verdict { outcome: RETRY_EVENT, status, answer: why.into() },
                     }
-                },
+                }
                 _ => Verdict { outcome, status, answer: Arc::default() },
             };
         }

@@ -74,7 +74,7 @@ impl Life {
                 break;
             }
         }
-        self.shared.set_state("drained", None);
+        self.shared.set_drained();
         for done in self.waiting {
             // Whoever asked may have stopped waiting.
             done.send(()).ok();

@@ -1,13 +1,16 @@
 //! Events in a webhook's answer.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use broker::{Outcome, RefusalKind};
 use event::Event;
 use event::http::Mode;
 use publish::Item;
+use telemetry::{Happened, Telemetry};
 
+use crate::attempt::trace_of;
 use crate::push::{Part, Received, Rest};
+use crate::story::id_of;
 
 /// Longest time that a reply takes to become durable.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,17 +22,22 @@ const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Replies {
     topic: Box<str>,
     publisher: publish::Publisher,
-    /// Whether a malformed reply was told already. The first is worth a warning, the thousandth is noise.
-    told: AtomicBool,
 }
 
-/// The reply is not durable: the delivery is to be tried again.
+/// The deliveries of the attempt that was answered.
+pub(crate) struct Cause<'a> {
+    pub(crate) telemetry: &'a Telemetry,
+    pub(crate) subscription: &'a str,
+    pub(crate) parts: &'a [Part<'a>],
+}
+
+/// The reply is not durable, and may be later: the delivery is to be tried again.
 #[derive(Debug)]
 pub(crate) struct Unpublished(pub(crate) String);
 
 impl Replies {
     pub(crate) fn new(topic: &str, publisher: publish::Publisher) -> Self {
-        Self { topic: topic.into(), publisher, told: AtomicBool::new(false) }
+        Self { topic: topic.into(), publisher }
     }
 
     /// Most bytes of an answer that can be a reply: the topic's largest event, base64 in an envelope.
@@ -38,15 +46,10 @@ impl Replies {
         event.saturating_add(event / 2).saturating_add(ENVELOPE_BYTES_MAX)
     }
 
-    /// Publishes what a 2xx carries, durably. An answer that is no CloudEvent is no reply. One that claims to be an
-    /// event and is malformed or too large is told and dropped, and the delivery is done: the webhook has processed the
-    /// event, and processing it again would bring the same malformed reply again.
-    pub(crate) async fn publish(
-        &self,
-        subscription: &str,
-        received: Received,
-        parts: &[Part<'_>],
-    ) -> Result<(), Unpublished> {
+    /// Publishes what a 2xx carries, durably. An answer that is no CloudEvent is no reply. An event that is malformed, or
+    /// that its topic refuses for good, is told and dropped, and the delivery is done: the webhook has processed what it
+    /// was sent, and processing it again would bring the same reply again. Only what may pass leaves it undone.
+    pub(crate) async fn publish(&self, received: Received, cause: &Cause<'_>) -> Result<(), Unpublished> {
         let mode = event::http::mode(&received.headers);
         if matches!(mode, Mode::Plain | Mode::Lines) {
             return Ok(());
@@ -55,60 +58,102 @@ impl Replies {
             Rest::Complete => {}
             Rest::BrokenOff => return Err(Unpublished("the reply event broke off".into())),
             Rest::Longer => {
-                self.tell(subscription, "it is larger than the reply topic takes");
+                cause.tell_dropped("it is larger than the reply topic takes");
                 return Ok(());
             }
         }
         match read(mode, received) {
-            Ok(events) => self.send(events, parts).await,
+            Ok(events) => self.send(events, cause).await,
             Err(why) => {
-                self.tell(subscription, &why);
+                cause.tell_dropped(&why);
                 Ok(())
             }
         }
     }
 
-    async fn send(&self, events: Vec<Event>, parts: &[Part<'_>]) -> Result<(), Unpublished> {
-        // The reply continues the trace of the delivery that caused it; of several, none can be told.
-        let hop = match parts {
+    async fn send(&self, events: Vec<Event>, cause: &Cause<'_>) -> Result<(), Unpublished> {
+        let mut items: Vec<Item> = events.into_iter().map(|event| cause.reply(event)).collect();
+        if let Some(topic) = self.publisher.topic(&self.topic) {
+            // One by one: an event that can never be published takes none of its batch with it.
+            items.retain_mut(|item| {
+                self.publisher
+                    .vet(&topic, item)
+                    .inspect_err(|why| cause.tell_dropped(&why.to_string()))
+                    .is_ok()
+            });
+        }
+        let deadline = Instant::now() + PUBLISH_TIMEOUT;
+        while !items.is_empty() {
+            // A copy of an event shares its memory.
+            let outcomes = match self.publisher.publish(&self.topic, items.clone(), deadline) {
+                Ok(outcomes) => outcomes.await,
+                Err(error) if error.retry_after().is_some() => {
+                    return Err(Unpublished(format!("the reply event was refused: {error}")));
+                }
+                Err(error) => {
+                    items.iter().for_each(|_| cause.tell_dropped(&error.to_string()));
+                    return Ok(());
+                }
+            };
+            items = left(items, outcomes, cause)?;
+        }
+        Ok(())
+    }
+}
+
+impl Cause<'_> {
+    /// The reply continues the trace of the delivery that caused it; of several, none can be told.
+    fn reply(&self, event: Event) -> Item {
+        let hop = match self.parts {
             [only] => Some(&only.record.hop),
             _ => None,
         };
-        let item = |event| Item {
+        Item {
             event,
             key: None,
             traceparent: hop.and_then(|hop| hop.traceparent),
             tracestate: hop.and_then(|hop| hop.tracestate.clone()),
-        };
-        let items: Vec<Item> = events.into_iter().map(item).collect();
-        if items.is_empty() {
-            return Ok(());
-        }
-        let outcomes = self
-            .publisher
-            .publish(&self.topic, items, Instant::now() + PUBLISH_TIMEOUT)
-            .map_err(|error| Unpublished(format!("the reply event was refused: {error}")))?
-            .await;
-        match outcomes.into_iter().find(|outcome| !outcome.is_durable()) {
-            None => Ok(()),
-            Some(broker::Outcome::Refused(refusal)) => {
-                Err(Unpublished(format!("the reply event was refused: {}", refusal.message)))
-            }
-            Some(other) => Err(Unpublished(format!("the reply event may not be durable: {other:?}"))),
         }
     }
 
-    fn tell(&self, subscription: &str, why: &str) {
-        if !self.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                subscription,
-                why,
-                "a reply event was dropped; later ones are logged at debug level"
-            );
-        } else {
-            tracing::debug!(subscription, why, "a reply event was dropped");
+    fn tell_dropped(&self, reason: &str) {
+        let first = self.parts.first().map(|part| part.record);
+        self.telemetry.tell(Happened::ReplyDropped {
+            subscription: self.subscription,
+            id: first.map_or("", |record| id_of(&record.body)),
+            reason,
+            trace: first.and_then(trace_of),
+        });
+    }
+}
+
+/// What is to be published once more: events that were refused only because one before them under their key was, and
+/// that one for good.
+fn left(items: Vec<Item>, outcomes: Vec<Outcome>, cause: &Cause<'_>) -> Result<Vec<Item>, Unpublished> {
+    let mut dropped = Vec::new();
+    let mut left = Vec::new();
+    for (item, outcome) in items.into_iter().zip(outcomes) {
+        match outcome {
+            Outcome::Durable(_) => {}
+            Outcome::Refused(refusal) => match refusal.kind {
+                RefusalKind::TooLarge | RefusalKind::UnknownTopic | RefusalKind::Denied => {
+                    dropped.push(refusal.message);
+                }
+                RefusalKind::AfterFailure => left.push(item),
+                RefusalKind::Overloaded | RefusalKind::Unavailable | RefusalKind::Full => {
+                    return Err(Unpublished(format!("the reply event was refused: {}", refusal.message)));
+                }
+            },
+            Outcome::Unknown(why) => {
+                return Err(Unpublished(format!("the reply event may not be durable: {why}")));
+            }
         }
     }
+    if dropped.is_empty() && !left.is_empty() {
+        return Err(Unpublished("the reply event was refused, and no reason was given".into()));
+    }
+    dropped.iter().for_each(|why| cause.tell_dropped(why));
+    Ok(left)
 }
 
 fn read(mode: Mode, received: Received) -> Result<Vec<Event>, String> {

@@ -90,6 +90,11 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
+    pub(crate) fn set_drained(&self) {
+        self.update(Status::drain);
+        self.changed.notify_waiters();
+    }
+
     pub(crate) fn is_ensured(&self) -> bool {
         self.ensured.load(Ordering::Acquire)
     }

@@ -8,7 +8,7 @@ pub struct Status {
     pub topic: String,
     pub broker: String,
     pub to: String,
-    /// `pending`, `running`, `paused`, `draining`, `failed`.
+    /// `pending`, `running`, `paused`, `draining`, `drained`, `failed`. What is drained shows the lag of that moment.
     pub state: String,
     /// Why it is pending, paused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,6 +27,16 @@ pub struct Status {
     pub gaps: u64,
     /// Keys whose head has been retried longest, at most ten.
     pub stuck_keys: Vec<StuckKey>,
+}
+
+impl Status {
+    /// Nothing is held any more; what was counted stays.
+    pub(crate) fn drain(&mut self) {
+        "drained".clone_into(&mut self.state);
+        self.reason = None;
+        (self.held, self.in_flight, self.retrying, self.window) = (0, 0, 0, 0);
+        self.stuck_keys.clear();
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

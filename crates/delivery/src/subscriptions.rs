@@ -31,10 +31,34 @@ pub struct Subscriptions {
 struct Inner {
     tools: Tools,
     tasks: TaskTracker,
-    running: Mutex<BTreeMap<String, Running>>,
+    known: Mutex<BTreeMap<String, Known>>,
     /// What is known of the apps that subscriptions name.
     apps: Mutex<HashMap<String, bool>>,
     changed: Arc<Notify>,
+}
+
+/// A subscription by its name.
+#[derive(Debug)]
+enum Known {
+    Running(Running),
+    /// As it was last seen. It is shown until it is added again, so that an operator who drained sees that it is.
+    Drained(Box<Status>),
+}
+
+impl Known {
+    fn running(&self) -> Option<&Running> {
+        match self {
+            Self::Running(running) => Some(running),
+            Self::Drained(_) => None,
+        }
+    }
+
+    fn status(&self) -> Status {
+        match self {
+            Self::Running(running) => running.shared.status(),
+            Self::Drained(status) => (**status).clone(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -50,7 +74,7 @@ impl Subscriptions {
             inner: Arc::new(Inner {
                 tools: Tools { publisher, telemetry, push },
                 tasks: TaskTracker::new(),
-                running: Mutex::default(),
+                known: Mutex::default(),
                 apps: Mutex::default(),
                 changed: Arc::default(),
             }),
@@ -61,8 +85,8 @@ impl Subscriptions {
     /// then), opens it, delivers. To be called within a tokio runtime.
     pub fn add(&self, spec: Spec) -> Result<(), Error> {
         self.check(&spec)?;
-        let mut running = self.inner.running.lock();
-        if running.contains_key(&spec.name) {
+        let mut known = self.inner.known.lock();
+        if known.get(&spec.name).is_some_and(|known| known.running().is_some()) {
             return Err(Error::Duplicate(spec.name));
         }
         // An app of which nothing is known yet is not up: it is to be seen so first.
@@ -80,7 +104,7 @@ impl Subscriptions {
             waiting: Vec::new(),
         };
         let task = self.inner.tasks.spawn(life.run()).abort_handle();
-        running.insert(name, Running { shared, commands: sender, task });
+        known.insert(name, Known::Running(Running { shared, commands: sender, task }));
         Ok(())
     }
 
@@ -107,10 +131,14 @@ impl Subscriptions {
             .map_err(|reason| Error::Webhook { name: spec.name.clone(), reason })
     }
 
-    /// Ends a subscription: open attempts may finish until the deadline, the rest is released, all is flushed.
+    /// Ends a subscription: open attempts may finish until the deadline, the rest is released, all is flushed. It stays
+    /// listed as `drained` until it is added again; to drain it again is to do nothing.
     /// Cancel-safe: once asked, it happens.
     pub async fn drain(&self, name: &str, deadline: Instant) -> Result<(), Error> {
-        let running = self.find(name)?;
+        let running = match self.find(name) {
+            Err(Error::NotRunning { .. }) => return Ok(()),
+            found => found?,
+        };
         let force = (deadline + FORCE_AFTER).max(Instant::now() + FORCE_AFTER);
         let asked = self.ask(name, &running, |done| Command::Drain { deadline: deadline.into(), done });
         // A task that has ended already is drained.
@@ -121,14 +149,29 @@ impl Subscriptions {
             );
             running.task.abort();
         }
-        self.inner.running.lock().remove(name);
-        self.inner.changed.notify_waiters();
+        self.retire(name, &running);
         Ok(())
+    }
+
+    /// Keeps what is to be shown of a subscription that has ended.
+    fn retire(&self, name: &str, ended: &Running) {
+        // What it said last, should it have been ended by force, was said before its end.
+        let mut status = ended.shared.status();
+        status.drain();
+        let mut known = self.inner.known.lock();
+        // Two may have drained it, and it may have been added again since the first.
+        if let Some(known) = known.get_mut(name)
+            && known.running().is_some_and(|running| Arc::ptr_eq(&running.shared, &ended.shared))
+        {
+            *known = Known::Drained(Box::new(status));
+        }
+        drop(known);
+        self.inner.changed.notify_waiters();
     }
 
     /// Drains all of them at once.
     pub async fn drain_all(&self, deadline: Instant) {
-        let names: Vec<String> = self.inner.running.lock().keys().cloned().collect();
+        let names: Vec<String> = self.inner.known.lock().keys().cloned().collect();
         let drains = names.iter().map(|name| self.drain(name, deadline));
         for drained in futures::future::join_all(drains).await {
             // Somebody else may have drained one meanwhile.
@@ -137,9 +180,9 @@ impl Subscriptions {
         self.inner.tasks.close();
     }
 
-    /// Whether every subscription has been ensured on its broker.
+    /// Whether every subscription has been ensured on its broker, those aside that were drained.
     pub fn all_ensured(&self) -> bool {
-        self.inner.running.lock().values().all(|running| running.shared.is_ensured())
+        self.inner.known.lock().values().filter_map(Known::running).all(|running| running.shared.is_ensured())
     }
 
     /// Returns when every subscription has been ensured on its broker. Cancel-safe.
@@ -160,9 +203,10 @@ impl Subscriptions {
 
     /// The brokers on which not every subscription has been ensured yet, and why the first of each has not.
     pub fn pending_brokers(&self) -> BTreeMap<String, String> {
-        let running = self.inner.running.lock();
+        let known = self.inner.known.lock();
         let mut pending = BTreeMap::new();
-        for shared in running.values().map(|running| &running.shared).filter(|shared| !shared.is_ensured()) {
+        let running = known.values().filter_map(Known::running);
+        for shared in running.map(|running| &running.shared).filter(|shared| !shared.is_ensured()) {
             let status = shared.status();
             pending.entry(status.broker).or_insert_with(|| {
                 let reason = status.reason.unwrap_or(status.state);
@@ -172,13 +216,14 @@ impl Subscriptions {
         pending
     }
 
-    /// All of them, by name; at most a second old, and 100 ms while something happens.
+    /// All of them, drained ones included, by name; at most a second old, and 100 ms while something happens.
     pub fn list(&self) -> Vec<Status> {
-        self.inner.running.lock().values().map(|running| running.shared.status()).collect()
+        self.inner.known.lock().values().map(Known::status).collect()
     }
 
     pub fn status(&self, name: &str) -> Result<Status, Error> {
-        self.find(name).map(|running| running.shared.status())
+        let known = self.inner.known.lock();
+        known.get(name).map(Known::status).ok_or_else(|| Error::Unknown(name.to_owned()))
     }
 
     /// Stops this process's deliveries of the subscription, until resumed. Open attempts end by themselves.
@@ -228,15 +273,22 @@ impl Subscriptions {
     /// The state of an app that subscriptions name (`Spec::app`).
     pub fn set_app(&self, app: &str, up: bool) {
         self.inner.apps.lock().insert(app.to_owned(), up);
-        for running in self.inner.running.lock().values() {
+        for running in self.inner.known.lock().values().filter_map(Known::running) {
             if running.shared.spec().app.as_deref() == Some(app) {
                 running.shared.steer(|control| control.app_up = up);
             }
         }
     }
 
+    /// The subscription, unless it has been drained.
     fn find(&self, name: &str) -> Result<Running, Error> {
-        self.inner.running.lock().get(name).cloned().ok_or_else(|| Error::Unknown(name.to_owned()))
+        match self.inner.known.lock().get(name) {
+            Some(Known::Running(running)) => Ok(running.clone()),
+            Some(Known::Drained(status)) => {
+                Err(Error::NotRunning { name: name.to_owned(), state: status.state.clone() })
+            }
+            None => Err(Error::Unknown(name.to_owned())),
+        }
     }
 
     /// Sends a command and awaits its answer.

@@ -135,8 +135,9 @@ pub(crate) async fn choose(spec: &Spec, filter: &LetterFilter) -> Result<(Choice
     Ok((Choice { until, positions: Some(chosen.into_iter().collect()) }, count))
 }
 
-/// Whether a letter is this subscription's. Another's may stand in the same topic, where the configuration names one
-/// topic for both; a record without a letter was put there by hand, for whoever reads it.
+/// Whether a letter is this subscription's. Another's may stand in the same topic, where another process's configuration
+/// names it too (one configuration may not name it twice); a record without a letter was put there by hand, for whoever
+/// reads it.
 fn is_of(subscription: &str, record: &Record) -> bool {
     record.letter.as_ref().is_none_or(|letter| letter.subscription == subscription)
 }

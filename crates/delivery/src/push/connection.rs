@@ -113,8 +113,11 @@ impl Pool {
         self.idle.lock().retain(|connection| connection.idle_since.elapsed() < IDLE_MAX);
     }
 
-    pub(crate) async fn dial(&self) -> Result<Connection, Failure> {
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await.unwrap_or_else(|_| {
+    /// A new connection, by the deadline or in [`CONNECT_TIMEOUT`], whichever is sooner. Where that is too late the
+    /// endpoint has failed, not the event: it was never shown one.
+    pub(crate) async fn dial(&self, deadline: Instant) -> Result<Connection, Failure> {
+        let deadline = deadline.min(Instant::now() + CONNECT_TIMEOUT);
+        let stream = tokio::time::timeout_at(deadline, self.connect()).await.unwrap_or_else(|_| {
             Err(Failure::ConnectTimeout(format!("connecting to {} took too long", self.origin)))
         })?;
         // A request is written whole; waiting to fill a segment would only delay it. A socket that refuses the option

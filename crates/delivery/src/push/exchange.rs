@@ -70,11 +70,16 @@ pub(crate) async fn exchange(
     keep: usize,
 ) -> Result<Received, Failure> {
     let deadline = Instant::now() + timeout;
-    let (connection, response) = tokio::time::timeout_at(deadline, send(pool, request))
-        .await
-        .unwrap_or(Err(Failure::Timeout(timeout)))?;
+    let late = |_| Failure::Timeout(timeout);
+    let reused = tokio::time::timeout_at(deadline, send_on_idle(pool, request)).await.map_err(late)??;
+    let (mut connection, response) = match reused {
+        Sent::Answered(connection, response) => (connection, response),
+        Sent::Unwritten(request) => {
+            let connection = pool.dial(deadline).await?;
+            tokio::time::timeout_at(deadline, send(connection, request)).await.map_err(late)??
+        }
+    };
     let (head, mut body) = response.into_parts();
-    let mut connection = connection;
     let mut kept = Kept::default();
     let read = read(connection.split().1, &mut body, &mut kept, keep);
     let end = tokio::time::timeout_at(deadline, read).await.unwrap_or(End::BrokenOff);
@@ -92,23 +97,33 @@ pub(crate) async fn exchange(
     Ok(Received { status: head.status, headers: head.headers, body: kept.into_bytes(), rest })
 }
 
-/// Sends on an idle connection, or on a new one. A request is sent again only where it provably was not written, so
-/// that one attempt is one POST.
-async fn send(
-    pool: &Pool,
-    mut request: Request<Full<Bytes>>,
-) -> Result<(Connection, http::Response<Incoming>), Failure> {
+/// What came of the idle connections.
+enum Sent {
+    Answered(Connection, http::Response<Incoming>),
+    /// None of them stands any more.
+    Unwritten(Request<Full<Bytes>>),
+}
+
+/// Sends on an idle connection. A request is sent again only where it provably was not written, so that one attempt is
+/// one POST.
+async fn send_on_idle(pool: &Pool, mut request: Request<Full<Bytes>>) -> Result<Sent, Failure> {
     while let Some(mut connection) = pool.reuse().await {
         let (sender, driver) = connection.split();
         match driver.along(sender.try_send_request(request)).await {
-            Ok(response) => return Ok((connection, response)),
+            Ok(response) => return Ok(Sent::Answered(connection, response)),
             Err(mut error) => match error.take_message() {
                 Some(unwritten) => request = unwritten,
                 None => return Err(broken(error.error())),
             },
         }
     }
-    let mut connection = pool.dial().await?;
+    Ok(Sent::Unwritten(request))
+}
+
+async fn send(
+    mut connection: Connection,
+    request: Request<Full<Bytes>>,
+) -> Result<(Connection, http::Response<Incoming>), Failure> {
     let (sender, driver) = connection.split();
     let answer = driver.along(sender.send_request(request)).await;
     answer.map(|response| (connection, response)).map_err(|error| broken(&error))

@@ -56,6 +56,10 @@ impl Told {
         self.lines.lock().iter().filter(|line| line.contains(part)).count()
     }
 
+    pub(crate) fn lines(&self, part: &str) -> Vec<String> {
+        self.lines.lock().iter().filter(|line| line.contains(part)).cloned().collect()
+    }
+
     /// Waits until `times` lines contain this.
     pub(crate) async fn wait(&self, part: &str, times: usize) {
         let wait = async {

@@ -1,14 +1,17 @@
 //! A driver that fails where it is told to, over the model broker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use broker::model::Broker;
 use broker::{
-    Batch, BoxFuture, Browse, Capabilities, Credit, Driver, Error, ErrorKind, Health, Input, Lag, Lease,
-    Note, Position, Receipt, Record, Selection, Settle, Source, Start, Subscription, SubscriptionInfo,
+    Batch, Body, BoxFuture, Browse, Capabilities, Credit, Driver, Error, ErrorKind, Health, Input, Key, Lag,
+    Lease, Note, Outcome, Position, Receipt, Record, RefusalKind, Selection, Settle, Source, Start,
+    Subscription, SubscriptionInfo,
 };
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
 
 /// What goes wrong, once for each time that it is set.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +19,37 @@ pub(crate) struct Mischief {
     pub(crate) deny_ensure: Arc<AtomicBool>,
     pub(crate) panic_in_poll: Arc<AtomicBool>,
     pub(crate) end_source: Arc<AtomicBool>,
+    /// The event with this id, when it is published next, and what follows it under its key.
+    pub(crate) refuse: Arc<Mutex<Vec<(&'static str, RefusalKind)>>>,
+    /// The record with this id is damaged for good.
+    pub(crate) damaged: Arc<Mutex<Option<&'static str>>>,
+    /// Loads that found it so.
+    pub(crate) damage_found: Arc<AtomicUsize>,
+    tasks: Arc<Mutex<JoinSet<()>>>,
+}
+
+pub(crate) fn id_of(record: &Record) -> &str {
+    match &record.body {
+        Body::Event(event) => event.id(),
+        Body::Foreign { .. } => "",
+    }
+}
+
+impl Mischief {
+    /// Which of the records are refused; with one, by the contract, the later ones of its key.
+    fn refused(&self, records: &[Record]) -> Vec<Option<RefusalKind>> {
+        let mut refuse = self.refuse.lock();
+        let mut keys: Vec<&Key> = Vec::new();
+        let refused = records.iter().map(|record| {
+            if record.key.as_ref().is_some_and(|key| keys.contains(&key)) {
+                return Some(RefusalKind::AfterFailure);
+            }
+            let at = refuse.iter().position(|(id, _)| *id == id_of(record))?;
+            keys.extend(&record.key);
+            Some(refuse.swap_remove(at).1)
+        });
+        refused.collect()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -29,7 +63,23 @@ impl Driver for Mischievous {
         self.0.capabilities()
     }
     fn publish(&self, batch: Batch) -> Receipt {
-        self.0.publish(batch)
+        let refused = self.1.refused(&batch.records);
+        if refused.iter().all(Option::is_none) {
+            return self.0.publish(batch);
+        }
+        let mut kept = refused.iter().map(Option::is_none);
+        let records = batch.records.into_iter().filter(|_| kept.next() == Some(true)).collect();
+        let written = self.0.publish(Batch { records, ..batch });
+        let (promise, receipt) = Receipt::new(refused.len());
+        self.1.tasks.lock().spawn(async move {
+            let mut written = written.await.into_iter();
+            let outcomes = refused.into_iter().map(|kind| match kind {
+                Some(kind) => Outcome::refused(kind, "refused for a test"),
+                None => written.next().expect("an outcome a record"),
+            });
+            promise.answer(outcomes.collect());
+        });
+        receipt
     }
     fn ensure_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         self.0.ensure_topic(topic)
@@ -94,7 +144,15 @@ impl Source for Tricky {
         self.0.poll_next(cx, into)
     }
     fn load(&mut self, lease: Lease) -> BoxFuture<'static, Result<Record, Error>> {
-        self.0.load(lease)
+        let (loading, mischief) = (self.0.load(lease), self.1.clone());
+        Box::pin(async move {
+            let record = loading.await?;
+            if *mischief.damaged.lock() == Some(id_of(&record)) {
+                mischief.damage_found.fetch_add(1, Ordering::SeqCst);
+                return Err(Error::new(ErrorKind::Corrupt, "the record is damaged"));
+            }
+            Ok(record)
+        })
     }
     fn settle(&mut self, lease: Lease, settle: Settle) {
         self.0.settle(lease, settle);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use broker::Start;
-use postrider_delivery::{Error, Origin};
+use postrider_delivery::{Error, LetterFilter, Origin};
 
 use crate::house::House;
 use crate::webhook::{Reply, Webhook, status};
@@ -55,7 +55,8 @@ async fn a_drain_lets_open_attempts_end_and_gives_the_rest_back() {
     house.subscriptions.drain("billing", within).await.unwrap();
     slow.over().await;
     assert!(slow.unseen().await.is_empty(), "nothing new begins while draining");
-    assert!(matches!(house.subscriptions.status("billing"), Err(Error::Unknown(_))));
+    let drained = house.subscriptions.status("billing").unwrap();
+    assert_eq!((drained.state.as_str(), drained.held, drained.in_flight), ("drained", 0, 0));
 
     let hook = Webhook::start(|_| status(200)).await;
     spec.webhook.uri = hook.uri();
@@ -83,6 +84,52 @@ async fn a_drain_waits_for_the_answer_of_an_open_attempt() {
     });
     drained.unwrap();
     assert_eq!(house.told.count("Settled"), 1, "its answer was taken");
+}
+
+#[tokio::test]
+async fn what_is_drained_stays_listed_until_it_is_added_again() {
+    let house = House::new();
+    let hook = Webhook::start(|_| status(200)).await;
+    for name in ["billing", "stock"] {
+        house.add(house.spec(name, hook.uri())).await;
+    }
+    house.publish("e1", None).await;
+    for name in ["billing", "stock"] {
+        house.status(name, |status| status.delivered == 1).await;
+    }
+    house.drain().await;
+    let states = |house: &House| -> Vec<String> {
+        house
+            .subscriptions
+            .list()
+            .into_iter()
+            .map(|s| format!("{} {} {}", s.name, s.state, s.delivered))
+            .collect()
+    };
+    assert_eq!(states(&house), ["billing drained 1", "stock drained 1"]);
+    assert!(house.subscriptions.all_ensured(), "nobody waits for what has ended");
+    house.subscriptions.drain("billing", Instant::now()).await.expect("it is drained already");
+
+    let (subscriptions, all) = (&house.subscriptions, LetterFilter::default());
+    for refused in [
+        subscriptions.pause("billing"),
+        subscriptions.resume("billing"),
+        subscriptions.replace(house.spec("billing", hook.uri())).await,
+        subscriptions.seek("billing", Start::Earliest).await,
+        subscriptions.letters("billing", &all).await.map(drop),
+        subscriptions.redrive("billing", &all).await.map(drop),
+        subscriptions.purge("billing", &all).await.map(drop),
+    ] {
+        let says_why = |state: &str| state == "drained";
+        assert!(matches!(&refused, Err(Error::NotRunning { state, .. }) if says_why(state)), "{refused:?}");
+    }
+
+    house.publish("e2", None).await;
+    house.add(house.spec("billing", hook.uri())).await;
+    house.status("billing", |status| status.state == "running" && status.delivered == 1).await;
+    assert_eq!(states(&house)[1], "stock drained 1");
+    let again = house.subscriptions.add(house.spec("billing", hook.uri()));
+    assert!(matches!(again, Err(Error::Duplicate(_))), "{again:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Events in answers.
 
-use broker::Body;
+use std::sync::Arc;
+
+use broker::{Body, RefusalKind};
 
 use crate::house::{House, TRACE};
+use crate::mischief::{Mischief, Mischievous, id_of};
 use crate::webhook::{Webhook, answer, bytes};
 
 const BINARY: &[(&str, &str)] = &[
@@ -56,19 +59,134 @@ async fn an_answer_that_is_no_event_or_a_malformed_one_is_done_all_the_same() {
     assert!(replies(&house).is_empty());
 }
 
+/// A subscription whose webhook gives this answer, and whose replies go to the topic `replies` of a driver that
+/// refuses as it is told to.
+async fn answering(
+    house: &House,
+    mischief: &Mischief,
+    headers: &'static [(&str, &str)],
+    body: &'static str,
+) -> Webhook {
+    let mut topic = house.topic("replies", true);
+    topic.broker = "another".into();
+    topic.driver = Arc::new(Mischievous(house.broker.clone(), mischief.clone()));
+    topic.event_bytes_max = 200;
+    house.publisher.set_topics(vec![house.topic("orders", true), topic]);
+    let hook = Webhook::start(move |_| answer(200, headers, body)).await;
+    let mut spec = house.spec("billing", hook.uri());
+    spec.reply_topic = Some("replies".into());
+    spec.policy.retry.max_attempts = 1000;
+    house.add(spec).await;
+    hook
+}
+
+/// The delivery of `e1` ended well at its first attempt, and the reply to it was dropped for this reason.
+async fn is_done_without_its_reply(house: &House, reason: &str) {
+    house.status("billing", |status| status.delivered == 1 && status.lag == 0).await;
+    assert!(replies(house).is_empty(), "{reason}");
+    assert_eq!(house.told.count("AttemptBegun"), 1, "{reason}: asking again brings the same reply again");
+    let told = house.told.lines("ReplyDropped");
+    let [line] = told.as_slice() else { panic!("{told:?}") };
+    assert!(line.contains(r#"subscription: "billing", id: "e1""#) && line.contains(reason), "{line}");
+    assert!(house.log("b-billing.dead").is_empty(), "{reason}");
+}
+
+const STRUCTURED: &[(&str, &str)] = &[("content-type", "application/cloudevents+json")];
+const BATCHED: &[(&str, &str)] = &[("content-type", "application/cloudevents-batch+json")];
+
 #[tokio::test]
-async fn a_reply_that_cannot_be_published_leaves_the_delivery_undone() {
+async fn a_reply_that_no_topic_takes_is_dropped_loudly_and_the_delivery_is_done() {
     let house = House::new();
     let hook = Webhook::start(|_| answer(200, BINARY, "42")).await;
     let mut spec = house.spec("billing", hook.uri());
     spec.reply_topic = Some("nowhere".into());
     house.add(spec).await;
     house.publish("e1", Some("k")).await;
-    house.status("billing", |status| status.dead_lettered == 1).await;
-    let letters = house.log("b-billing.dead");
-    let letter = letters[0].letter.as_ref().unwrap();
-    assert_eq!((letter.reason.as_str(), letter.attempts, letter.status), ("attempts_used_up", 5, Some(200)));
-    assert!(letter.answer.contains("nowhere"), "{}", letter.answer);
+    is_done_without_its_reply(&house, "nowhere").await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_malformed_or_beyond_a_bound_is_dropped_loudly_and_the_delivery_is_done() {
+    let event = |more: &str| -> &'static str {
+        format!(r#"{{"specversion":"1.0","id":"r1","source":"/b","type":"t",{more}}}"#).leak()
+    };
+    let wide = event(&format!(r#""data":"{}""#, "x".repeat(300)));
+    let keyed = event(&format!(r#""partitionkey":"{}""#, "k".repeat(2000)));
+    let beyond_reading = event(&format!(r#""data":"{}""#, "x".repeat(70_000)));
+    for (headers, body, reason) in [
+        (&[("ce-specversion", "1.0"), ("ce-id", "r1")][..], "no source", "source"),
+        (STRUCTURED, "{", ""),
+        (STRUCTURED, wide, "takes at most 200"),
+        (STRUCTURED, beyond_reading, "larger than the reply topic takes"),
+    ] {
+        let house = House::new();
+        let _hook = answering(&house, &Mischief::default(), headers, body).await;
+        house.publish("e1", Some("k")).await;
+        is_done_without_its_reply(&house, reason).await;
+    }
+    let house = House::new();
+    let hook = Webhook::start(move |_| answer(200, STRUCTURED, keyed)).await;
+    let mut spec = house.spec("billing", hook.uri());
+    spec.reply_topic = Some("replies".into());
+    house.add(spec).await;
+    house.publish("e1", Some("k")).await;
+    is_done_without_its_reply(&house, "a key of 2000 bytes").await;
+}
+
+#[tokio::test]
+async fn a_reply_that_the_broker_refuses_for_good_is_dropped_loudly_and_the_delivery_is_done() {
+    for kind in [RefusalKind::TooLarge, RefusalKind::UnknownTopic, RefusalKind::Denied] {
+        let house = House::new();
+        let mischief = Mischief::default();
+        let _hook = answering(&house, &mischief, BINARY, "42").await;
+        mischief.refuse.lock().push(("r1", kind));
+        house.publish("e1", Some("k")).await;
+        is_done_without_its_reply(&house, "refused for a test").await;
+    }
+}
+
+#[tokio::test]
+async fn what_may_pass_is_waited_for() {
+    for kind in [RefusalKind::Overloaded, RefusalKind::Unavailable, RefusalKind::Full] {
+        let house = House::new();
+        let mischief = Mischief::default();
+        let _hook = answering(&house, &mischief, BINARY, "42").await;
+        mischief.refuse.lock().push(("r1", kind));
+        house.publish("e1", Some("k")).await;
+        house.status("billing", |status| status.delivered == 1).await;
+        assert_eq!((replies(&house).len(), house.told.count("AttemptBegun")), (1, 2), "{kind:?}");
+        assert_eq!(house.told.count("ReplyDropped"), 0, "{kind:?}");
+    }
+    let house = House::new();
+    let _hook = answering(&house, &Mischief::default(), BINARY, "42").await;
+    house.publisher.set_pending("another", Some("it starts".into()));
+    house.publish("e1", Some("k")).await;
+    house.told.wait("AttemptBegun", 2).await;
+    house.publisher.set_pending("another", None);
+    house.status("billing", |status| status.delivered == 1).await;
+    assert_eq!((replies(&house).len(), house.told.count("ReplyDropped")), (1, 0));
+}
+
+#[tokio::test]
+async fn one_bad_reply_takes_no_other_of_its_batch_with_it() {
+    let event = |id: &str, data: usize| {
+        let data = "x".repeat(data);
+        format!(
+            r#"{{"specversion":"1.0","id":"{id}","source":"/b","type":"t","partitionkey":"k","data":"{data}"}}"#
+        )
+    };
+    let events = [event("r1", 1), event("wide", 300), event("denied", 1), event("r2", 1), event("r3", 1)];
+    let body: &'static str = format!("[{}]", events.join(",")).leak();
+    let house = House::new();
+    let mischief = Mischief::default();
+    let _hook = answering(&house, &mischief, BATCHED, body).await;
+    mischief.refuse.lock().push(("denied", RefusalKind::Denied));
+    house.publish("e1", None).await;
+    house.status("billing", |status| status.delivered == 1).await;
+    let published = replies(&house);
+    let ids: Vec<&str> = published.iter().map(id_of).collect();
+    assert_eq!(ids, ["r1", "r2", "r3"], "in order, each once");
+    assert_eq!((house.told.count("AttemptBegun"), house.told.count("ReplyDropped")), (1, 2));
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use broker::model::SourceId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::house::House;
@@ -107,6 +108,59 @@ async fn a_source_that_ends_is_opened_again() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(target_os = "linux"), ignore = "other kernels make the queue longer than they are asked to")]
+async fn a_connect_that_hangs_is_the_endpoints_failure_however_short_the_timeout_is() {
+    let house = House::new();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    // A queue of one, and it is taken: the kernel leaves whoever connects next without an answer.
+    let address = listener.local_addr().unwrap();
+    let _queued = TcpStream::connect(address).await.unwrap();
+    let mut spec = house.spec("billing", format!("http://{address}/").parse().unwrap());
+    spec.webhook.timeout = Duration::from_millis(100);
+    spec.policy.retry.max_attempts = spec.policy.breaker.consecutive;
+    house.add(spec).await;
+    house.publish("e1", Some("k")).await;
+    // The fifth in a row opens the breaker and spends nothing, and neither do the probes that follow.
+    house.told.wait("BreakerOpened", 3).await;
+    let waiting = house.status("billing", |status| !status.stuck_keys.is_empty()).await;
+    assert_eq!((waiting.stuck_keys[0].attempts, waiting.dead_lettered), (4, 0), "{waiting:#?}");
+    assert!(waiting.stuck_keys[0].last.contains("connecting to"), "{waiting:#?}");
+
+    let hook = Webhook::on(listener, |_| status(200));
+    assert_eq!(hook.next().await.id(), "e1");
+    house.status("billing", |status| status.delivered == 1).await;
+    assert!(house.log("b-billing.dead").is_empty(), "an endpoint that hangs condemns no event");
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_holds_its_lane_alone_and_is_not_asked_for_in_a_loop() {
+    let house = House::stored();
+    let hook = Webhook::start(|_| status(200)).await;
+    let mischief = Mischief::default();
+    *mischief.damaged.lock() = Some("damaged");
+    let mut spec = house.spec("billing", hook.uri());
+    spec.driver = Arc::new(Mischievous(house.broker.clone(), mischief.clone()));
+    spec.policy.retry.initial = Duration::from_secs(3600);
+    spec.policy.retry.max = Duration::from_secs(3600);
+    house.add(spec).await;
+    house.publish("damaged", Some("k")).await;
+    house.publish("behind", Some("k")).await;
+    for number in 1..=20 {
+        house.publish(&format!("e{number}"), Some("j")).await;
+        assert_eq!(hook.next().await.id(), format!("e{number}"));
+    }
+    let found = mischief.damage_found.load(Ordering::SeqCst);
+    assert!(
+        (1..=3).contains(&found),
+        "it was read {found} times within a moment, and its backoff is an hour"
+    );
+    let waiting = house.status("billing", |status| status.delivered == 20).await;
+    assert_eq!((waiting.dead_lettered, waiting.lag), (0, 2), "nothing is lost, and nothing overtakes");
+}
+
+#[tokio::test]
 async fn a_broker_that_says_no_is_failed_with_the_reason() {
     let house = House::new();
     let hook = Webhook::start(|_| status(200)).await;
@@ -141,8 +195,14 @@ async fn a_panic_of_an_attempt_is_a_failed_attempt() {
 async fn after_a_crash_only_what_was_not_flushed_comes_again() {
     let mut house = House::restless();
     let mut failed = HashSet::new();
-    let hook =
-        Webhook::start(move |seen| status(if failed.insert(seen.id().to_owned()) { 500 } else { 200 })).await;
+    let crashed = Arc::new(AtomicBool::new(false));
+    let seen_crashed = crashed.clone();
+    let hook = Webhook::start(move |seen| match (seen.id(), seen_crashed.load(Ordering::SeqCst)) {
+        // However fast the rest is, this one is left for after the crash.
+        ("e59", false) => Reply::Hang,
+        (id, _) => status(if failed.insert(id.to_owned()) { 500 } else { 200 }),
+    })
+    .await;
     house.add(house.spec("billing", hook.uri())).await;
     for number in 0..60 {
         house.publish(&format!("e{number}"), Some(&format!("k{}", number % 7))).await;
@@ -152,6 +212,7 @@ async fn after_a_crash_only_what_was_not_flushed_comes_again() {
     let dead = std::mem::replace(&mut house.broker, successor);
     house.subscriptions.drain("billing", std::time::Instant::now()).await.unwrap();
     drop(dead);
+    crashed.store(true, Ordering::SeqCst);
     house.add(house.spec("billing", hook.uri())).await;
     house.status("billing", |status| status.delivered > 0 && status.held == 0 && status.lag == 0).await;
     let ids: HashSet<String> = hook.unseen().await.iter().map(|seen| seen.id().to_owned()).collect();

@@ -10,6 +10,7 @@ use event::Malformed;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body_util::{Either, Full};
+use publish::Publisher;
 use serde::Serialize;
 
 pub use codes::{CODES, Code};
@@ -91,6 +92,15 @@ impl Problem {
         problem.document.attribute = malformed.attribute;
         problem.document.rule = Some(malformed.rule.into_owned());
         problem
+    }
+
+    /// A topic that is not configured, with those that are.
+    pub(crate) fn unknown_topic(name: &str, publisher: &Publisher) -> Self {
+        let topics: Vec<_> = publisher.topics().iter().map(|topic| topic.name.to_string()).collect();
+        let known = if topics.is_empty() { "none".to_owned() } else { topics.join(", ") };
+        let name = telemetry::Shown::text(name);
+        let detail = format!("no topic \"{name}\" is configured; known: {known}");
+        Self::new("unknown_topic", detail).topics(topics)
     }
 
     pub(crate) fn outcome_unknown(what: &str) -> Self {

@@ -126,3 +126,69 @@ async fn only_one_group_is_under_way_and_it_is_bounded() {
     let largest = server.driver.batches.lock().iter().copied().max().expect("calls");
     assert!(largest < 5_000, "{largest} events in one group");
 }
+
+/// Sends the head of a stream and the beginning of it, and leaves it unfinished.
+async fn unfinished(server: &Server, beginning: &[u8]) -> tokio::net::TcpStream {
+    let mut connection = server.connect().await;
+    let head = format!(
+        "POST {ORDERS} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+         content-length: 100000000\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.expect("the server reads");
+    // It may be refused, and closed, before it has been sent.
+    let _ = connection.write_all(beginning).await;
+    connection
+}
+
+async fn head(connection: &mut tokio::net::TcpStream) -> String {
+    let mut answer = Vec::new();
+    while !answer.windows(4).any(|w| w == b"\r\n\r\n") {
+        assert_ne!(connection.read_buf(&mut answer).await.expect("an answer"), 0);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn unfinished_lines_of_all_streams_together_are_bounded() {
+    const BODY_BYTES: usize = 2 << 20;
+    let limits = postrider_api::Limits { body_bytes: BODY_BYTES, ..support::limits() };
+    let server = Server::start_with(Fake::new(), postrider_api::Settings { limits, ..settings() }).await;
+    let beginning = vec![b' '; BODY_BYTES - 1];
+    let mut connections = Vec::new();
+    // Room for sixteen of the largest bodies, and for no more of them.
+    for _ in 0..20 {
+        connections.push(unfinished(&server, &beginning).await);
+    }
+    let answers = connections.iter_mut().map(|connection| Box::pin(head(connection)));
+    let (refused, _, rest) = futures::future::select_all(answers).await;
+    drop(rest);
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    // What the streams held is given back when they end.
+    drop(connections);
+    let mut reply = server.post(ORDERS, &[LINES], lines(3)).await;
+    while reply.status == 429 {
+        reply = server.post(ORDERS, &[LINES], lines(3)).await;
+    }
+    assert_eq!(reply.json(), json!({"accepted": 3}));
+}
+
+#[tokio::test]
+async fn groups_that_wait_for_the_broker_count_with_the_bodies() {
+    let server = Server::start_with(Fake::holding(), settings()).await;
+    let line = structured("1", "com.example.order", "s")
+        .replace("{\"n\":1}", &format!("\"{}\"", "x".repeat(90_000)));
+    let beginning = format!("{line}\n").repeat(14);
+    let mut connections = Vec::new();
+    // A line or more under way and a megabyte gathered in each: the bound is 16 MiB.
+    for _ in 0..20 {
+        connections.push(unfinished(&server, beginning.as_bytes()).await);
+    }
+    // No event, so that it is never written: refused for its form as long as there is room for it.
+    let body = " ".repeat(190_000);
+    let structured = [("content-type", "application/cloudevents+json")];
+    let mut reply = server.post(ORDERS, &structured, &body).await;
+    while reply.status == 400 {
+        reply = server.post(ORDERS, &structured, &body).await;
+    }
+    assert_eq!((reply.status, reply.code()), (429, "overloaded".into()));
+}

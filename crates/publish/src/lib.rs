@@ -8,6 +8,7 @@
 
 mod admission;
 mod error;
+mod full;
 mod key;
 mod order;
 mod publisher;
@@ -16,5 +17,6 @@ mod under_way;
 
 pub use admission::Limits;
 pub use error::{Error, refusal_code};
+pub use full::FullTopic;
 pub use publisher::{Item, Prepared, Publisher};
 pub use routes::{KeyFrom, Topic};

@@ -9,10 +9,11 @@ use telemetry::{Happened, Telemetry, Trace};
 use tokio_util::task::TaskTracker;
 
 use crate::admission::{Admission, Permit};
+use crate::full::Full;
 use crate::order::Order;
 use crate::routes::Routes;
 use crate::under_way::{Story, UnderWay};
-use crate::{Error, Limits, Topic, key};
+use crate::{Error, FullTopic, Limits, Topic, key};
 
 /// What a publisher is told to wait while a broker is pending.
 const PENDING_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -42,6 +43,7 @@ struct Inner {
     routes: RwLock<Arc<Routes>>,
     /// Brokers whose gate is closed, and why. Empty in the steady state.
     pending: RwLock<HashMap<String, String>>,
+    full: Arc<Full>,
     /// Waits that outlive whoever began them.
     tasks: TaskTracker,
 }
@@ -67,6 +69,7 @@ impl Publisher {
                 origin: Origin(uuid::Uuid::now_v7().as_u128()),
                 routes: RwLock::default(),
                 pending: RwLock::default(),
+                full: Arc::default(),
                 tasks: TaskTracker::new(),
             }),
         }
@@ -173,8 +176,11 @@ impl Publisher {
         let batch = Batch { topic: topic.on_broker.clone(), records: vec![record], deadline };
         let receipt = topic.driver.publish(batch);
         let under_way = UnderWay::new(receipt, 1, permit, None, self.inner.tasks.clone());
+        let (full, name, broker) = (self.inner.full.clone(), topic.name.clone(), topic.broker.clone());
         Ok(async move {
-            let outcome = under_way.answer(deadline).await.pop();
+            let mut outcomes = under_way.answer(deadline).await;
+            full.note(&name, &broker, &outcomes);
+            let outcome = outcomes.pop();
             outcome.unwrap_or_else(|| Outcome::Unknown("the driver gave no answer".into()))
         })
     }
@@ -198,6 +204,13 @@ impl Publisher {
     pub fn set_topics(&self, topics: Vec<Topic>) {
         let routes = Arc::new(Routes::new(topics));
         *self.inner.routes.write() = routes;
+        self.inner.full.clear();
+    }
+
+    /// The topics, internal ones included, that last refused an event because they are full, sorted by name. One is
+    /// listed until an event is durable there.
+    pub fn full_topics(&self) -> Vec<FullTopic> {
+        self.inner.full.list()
     }
 
     /// Closes or opens the gate before a broker: while it is closed, publishes to it answer [`Error::Pending`].
@@ -243,6 +256,7 @@ impl Prepared {
         });
         let story = Story {
             telemetry: inner.telemetry.clone(),
+            full: inner.full.clone(),
             topic: topic.name.clone(),
             broker: topic.broker.clone(),
             trace,

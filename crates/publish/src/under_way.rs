@@ -6,6 +6,7 @@ use telemetry::{Accepted, Happened, Telemetry, Trace};
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Permit;
+use crate::full::Full;
 use crate::refusal_code;
 
 /// How long past the deadline the driver's own answer is still awaited: it knows more than "unknown" where nothing was
@@ -31,6 +32,7 @@ pub(crate) struct UnderWay {
 #[derive(Debug)]
 pub(crate) struct Story {
     pub(crate) telemetry: Telemetry,
+    pub(crate) full: Arc<Full>,
     pub(crate) topic: Arc<str>,
     pub(crate) broker: Arc<str>,
     pub(crate) trace: Option<Trace>,
@@ -93,7 +95,8 @@ impl Drop for UnderWay {
 
 impl Story {
     fn tell(self, outcomes: &[Outcome]) {
-        let Self { telemetry, topic, broker, trace, sizes, begun } = self;
+        let Self { telemetry, full, topic, broker, trace, sizes, begun } = self;
+        full.note(&topic, &broker, outcomes);
         let (topic, broker) = (&*topic, &*broker);
         let (mut durable, mut bytes, mut unknown) = (0, 0, 0);
         let mut refused: [(Option<RefusalKind>, u64); 7] = Default::default();

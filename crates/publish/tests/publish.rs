@@ -186,6 +186,28 @@ async fn outcomes_are_told_apart() {
     );
 }
 
+#[tokio::test]
+async fn a_topic_that_is_full_is_listed_until_an_event_is_durable_there() {
+    let driver = Fake::new();
+    let full = |reason: &str| Outcome::refused(RefusalKind::Full, reason);
+    driver.script.lock().extend([full("billing holds 3 events"), full("no space left")]);
+    let (publisher, _) = publisher(&driver, None);
+    publisher.publish("orders", vec![item("1")], soon()).unwrap().await;
+    let letters = publisher.topic("orders.dead-letter").unwrap();
+    publisher.forward(&letters, record("1"), None, soon()).unwrap().await;
+    let listed =
+        || publisher.full_topics().into_iter().map(|t| (t.name.to_string(), t.reason)).collect::<Vec<_>>();
+    let (orders, dead) = (
+        ("orders".into(), "billing holds 3 events".into()),
+        ("orders.dead-letter".into(), "no space left".into()),
+    );
+    assert_eq!(listed(), [orders, dead.clone()], "internal topics, too");
+    publisher.publish("orders", vec![item("2")], soon()).unwrap().await;
+    assert_eq!(listed(), [dead]);
+    publisher.forward(&letters, record("2"), None, soon()).unwrap().await;
+    assert_eq!(listed(), []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn past_the_deadline_the_answer_is_unknown_and_the_records_stay_under_way() {
     let driver = Fake::holding();

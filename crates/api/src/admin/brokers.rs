@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use broker::Driver;
 use serde::Serialize;
 
 use super::failure::of_broker;
+use super::path::Path;
 use super::{Answer, From, Shared, State, ok};
 use crate::problem::Problem;
 use crate::{Action, Resource, may};

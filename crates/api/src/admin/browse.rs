@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State as Extract};
-use broker::{Body, Driver, Letter, Position, Record, Selection};
+use axum::extract::State as Extract;
+use broker::{Body, Driver, ErrorKind, Letter, Position, Record, Selection};
 use bytes::Bytes;
 use futures::stream;
 use http::Response;
@@ -11,11 +11,12 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::of_broker;
+use super::failure::of_topic;
+use super::path::Path;
 use super::query::{self, Query};
 use super::{Answer, From, Shared};
 use crate::problem::Problem;
-use crate::{Action, Resource, may};
+use crate::{Action, Limits, Resource, may};
 
 /// Records of one read from the broker, and so of one piece of the answer.
 const PAGE: usize = 64;
@@ -36,17 +37,29 @@ const POLL: Duration = Duration::from_millis(200);
 pub(super) async fn browse(
     Extract(state): Shared,
     axum::Extension(caller): From,
+    axum::Extension(limits): axum::Extension<Limits>,
     Path(name): Path<String>,
     Query(query): Query<query::Browse>,
 ) -> Answer {
     may(&caller, Action::Read, Resource::Topic(&name))?;
-    let topic = state.publisher.topic(&name).ok_or_else(|| {
-        let shown = telemetry::Shown::text(&name);
-        Problem::new("unknown_topic", format!("no topic \"{shown}\" is configured"))
-    })?;
-    let (selection, skip) = select(&*topic.driver, &topic.on_broker, query.from.as_deref()).await?;
-    let reader = topic.driver.browse(&topic.on_broker, selection).await.map_err(of_broker)?;
-    let pages = Pages { reader, skip, left: query.limit, follow: query.follow, stop: state.stop.clone() };
+    let topic = state.publisher.topic(&name);
+    let topic = topic.ok_or_else(|| Problem::unknown_topic(&name, &state.publisher))?;
+    let (driver, on_broker) = (&*topic.driver, &*topic.on_broker);
+    let (selection, skip) = select(driver, on_broker, query.from.as_deref()).await?;
+    let given = skip.is_none() && selection.from.is_some();
+    let reader = match driver.browse(on_broker, selection).await {
+        // A broker finds nothing at a position that is none; whether it has the topic, its end tells.
+        Err(error) if given && error.kind == ErrorKind::NotFound => {
+            driver.end(on_broker).await.map_err(of_topic)?;
+            let detail =
+                "the query: from is earliest, latest, a time like 2026-01-31T12:00:00Z, or a position";
+            return Err(Problem::new("bad_request", format!("{detail}: {}", error.message)));
+        }
+        reader => reader.map_err(of_topic)?,
+    };
+    let patience = limits.request_timeout;
+    let (left, follow, stop) = (query.limit, query.follow, state.stop.clone());
+    let pages = Pages { reader, skip, left, follow, patience, stop };
     let stream = stream::try_unfold(pages, |mut pages| async move {
         let page = pages.next().await?;
         Ok::<_, broker::Error>(page.map(|page| (page, pages)))
@@ -67,7 +80,7 @@ async fn select(
     match from {
         None | Some("" | "earliest") => {}
         Some("latest") => {
-            skip = driver.end(topic).await.map_err(of_broker)?;
+            skip = driver.end(topic).await.map_err(of_topic)?;
             selection.from = skip.clone();
         }
         Some(text) => match query::time(text) {
@@ -83,6 +96,8 @@ struct Pages {
     skip: Option<Position>,
     left: Option<u64>,
     follow: bool,
+    /// How long a read from the broker may take.
+    patience: Duration,
     stop: CancellationToken,
 }
 
@@ -91,7 +106,10 @@ impl Pages {
     async fn next(&mut self) -> Result<Option<Bytes>, broker::Error> {
         while self.left != Some(0) {
             let max = self.left.map_or(PAGE, |left| usize::try_from(left).unwrap_or(PAGE).min(PAGE));
-            let mut records = self.reader.next(max).await?;
+            let read = tokio::time::timeout(self.patience, self.reader.next(max)).await;
+            // The answer has begun: it can only be broken off.
+            let slow = || broker::Error::new(ErrorKind::Unavailable, "the broker did not answer in time");
+            let mut records = read.map_err(|_| slow())??;
             let read = records.len();
             if let Some(skip) = self.skip.take_if(|_| read > 0) {
                 records.retain(|(position, _, _)| *position != skip);

@@ -13,6 +13,24 @@ pub(super) fn of_delivery(error: delivery::Error) -> Problem {
     }
 }
 
+/// Like [`of_delivery`], of a call that begins at a page's `from`: a broker finds nothing at a position that is none.
+pub(super) fn of_page(error: delivery::Error, from: Option<&str>) -> Problem {
+    match (error, from) {
+        (delivery::Error::Broker(error), Some(_)) if error.kind == ErrorKind::NotFound => {
+            Problem::new("bad_request", format!("the query: from is a page's next: {}", error.message))
+        }
+        (error, _) => of_delivery(error),
+    }
+}
+
+/// Of a topic that is configured.
+pub(super) fn of_topic(error: broker::Error) -> Problem {
+    match error.kind {
+        ErrorKind::NotFound => Problem::new("topic_not_on_broker", error.message),
+        _ => of_broker(error),
+    }
+}
+
 pub(super) fn of_broker(error: broker::Error) -> Problem {
     let code = match error.kind {
         ErrorKind::Unavailable => "broker_unavailable",

@@ -1,9 +1,10 @@
 //! Dead letters: why events were given up, and what to do about it.
 
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use serde::Serialize;
 
-use super::failure::of_delivery;
+use super::failure::of_page;
+use super::path::Path;
 use super::query::{self, Query};
 use super::{Answer, From, Shared, ok};
 use crate::{Action, Resource, may};
@@ -20,7 +21,9 @@ pub(super) async fn letters(
     Query(query): Query<query::Letters>,
 ) -> Answer {
     may(&caller, Action::Read, Resource::Subscription(&name))?;
-    ok(&state.subscriptions.letters(&name, &query.filter()).await.map_err(of_delivery)?)
+    let filter = query.filter();
+    let letters = state.subscriptions.letters(&name, &filter).await;
+    ok(&letters.map_err(|error| of_page(error, filter.from.as_deref()))?)
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -46,8 +49,9 @@ pub(super) async fn redrive(
     Query(query): Query<query::Letters>,
 ) -> Answer {
     may(&caller, Action::Write, Resource::Subscription(&name))?;
-    let redriving = state.subscriptions.redrive(&name, &query.filter()).await.map_err(of_delivery)?;
-    ok(&Redriving { redriving })
+    let filter = query.filter();
+    let redriving = state.subscriptions.redrive(&name, &filter).await;
+    ok(&Redriving { redriving: redriving.map_err(|error| of_page(error, filter.from.as_deref()))? })
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -68,6 +72,7 @@ pub(super) async fn purge(
     Query(query): Query<query::Letters>,
 ) -> Answer {
     may(&caller, Action::Write, Resource::Subscription(&name))?;
-    let purged = state.subscriptions.purge(&name, &query.filter()).await.map_err(of_delivery)?;
-    ok(&Purged { purged })
+    let filter = query.filter();
+    let purged = state.subscriptions.purge(&name, &filter).await;
+    ok(&Purged { purged: purged.map_err(|error| of_page(error, filter.from.as_deref()))? })
 }

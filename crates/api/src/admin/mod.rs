@@ -4,6 +4,7 @@ mod brokers;
 mod browse;
 mod failure;
 mod letters;
+mod path;
 mod process;
 mod query;
 mod subscriptions;
@@ -34,7 +35,7 @@ pub(crate) use subscriptions::{__path_list, __path_one, __path_pause, __path_res
 use crate::guard::Guard;
 use crate::listener::{Body, Handle};
 use crate::problem::Problem;
-use crate::{Caller, Face, Readiness};
+use crate::{Caller, Face, Limits, Readiness};
 
 /// What the admin listener asks of the process that it is part of.
 pub trait House: Debug + Send + Sync + 'static {
@@ -54,6 +55,7 @@ pub trait House: Debug + Send + Sync + 'static {
 pub struct Admin {
     router: Router,
     guard: Guard,
+    limits: Limits,
 }
 
 /// What the endpoints work on.
@@ -83,7 +85,7 @@ impl Admin {
         stop: CancellationToken,
     ) -> Self {
         let state = State { house, publisher, subscriptions, readiness, stop };
-        Self { router: router(Arc::new(state)), guard: Guard::new(hosts) }
+        Self { router: router(Arc::new(state)), guard: Guard::new(hosts), limits: Limits::default() }
     }
 }
 
@@ -112,6 +114,10 @@ fn router(state: Arc<State>) -> Router {
 impl Handle for Admin {
     const FACE: Face = Face::Admin;
 
+    fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
     async fn handle(&self, caller: Arc<Caller>, request: Request<Incoming>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
@@ -123,12 +129,25 @@ impl Handle for Admin {
             return problem.into_response();
         }
         parts.extensions.insert(caller);
+        parts.extensions.insert(self.limits);
         let request = Request::from_parts(parts, axum::body::Body::new(body));
-        match self.router.clone().oneshot(request).await {
-            Ok(response) => response.map(Either::Right),
-            Err(never) => match never {},
+        // To the answer's head: what is streamed has a bound of its own for each piece.
+        let answer = tokio::time::timeout(self.limits.request_timeout, self.router.clone().oneshot(request));
+        match answer.await {
+            Ok(Ok(response)) => response.map(Either::Right),
+            Ok(Err(never)) => match never {},
+            Err(_) => timed_out(reads).into_response(),
         }
     }
+}
+
+fn timed_out(reads: bool) -> Problem {
+    let detail = if reads {
+        "the broker did not answer within limits.request_timeout"
+    } else {
+        "the broker did not answer within limits.request_timeout; what was asked may have been done, or may yet be"
+    };
+    Problem::new("timed_out", detail)
 }
 
 impl axum::response::IntoResponse for Problem {

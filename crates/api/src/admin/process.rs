@@ -1,10 +1,12 @@
 //! The process: what it is, how it is, and how it ends.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State as Extract;
 use broker::Health;
 use http::{Response, StatusCode};
+use publish::{FullTopic, Publisher};
 use serde::Serialize;
 
 use super::query::{self, Query};
@@ -58,6 +60,19 @@ struct TopicStatus {
     name: String,
     broker: String,
     types: Vec<String>,
+    /// Present while the topic refuses events with 507 `log_full`, until one is durable again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full: Option<FullStatus>,
+}
+
+/// A topic that refuses events.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct FullStatus {
+    /// What is full, and whose backlog fills it.
+    reason: String,
+    /// The first refusal and the latest, RFC 3339.
+    since: Option<String>,
+    last: Option<String>,
 }
 
 #[utoipa::path(
@@ -71,23 +86,42 @@ pub(super) async fn status(Extract(state): Shared, axum::Extension(caller): From
         let why = pending.iter().find(|(broker, _)| *broker == name).map(|(_, why)| why.clone());
         broker_status(name, driver.health(), why)
     });
-    let topics = state.publisher.topics();
     ok(&Status {
         service: state.house.service().to_owned(),
         version: state.house.version().to_owned(),
         started: state.readiness.is_started(),
         ready: state.readiness.is_ready(),
         brokers: brokers.collect(),
-        topics: topics
-            .iter()
-            .map(|topic| TopicStatus {
-                name: topic.name.to_string(),
-                broker: topic.broker.to_string(),
-                types: topic.types.clone(),
-            })
-            .collect(),
+        topics: topics(&state.publisher),
         subscriptions: state.subscriptions.list(),
     })
+}
+
+/// All topics that are published to, and internal ones where they are full.
+fn topics(publisher: &Publisher) -> Vec<TopicStatus> {
+    let mut full: BTreeMap<_, _> =
+        publisher.full_topics().into_iter().map(|topic| (topic.name.clone(), topic)).collect();
+    let open = publisher.topics();
+    let mut topics: Vec<_> = open
+        .iter()
+        .map(|topic| TopicStatus {
+            name: topic.name.to_string(),
+            broker: topic.broker.to_string(),
+            types: topic.types.clone(),
+            full: full.remove(&topic.name).map(full_status),
+        })
+        .collect();
+    topics.extend(full.into_values().map(|topic| TopicStatus {
+        name: topic.name.to_string(),
+        broker: topic.broker.to_string(),
+        types: Vec::new(),
+        full: Some(full_status(topic)),
+    }));
+    topics
+}
+
+fn full_status(topic: FullTopic) -> FullStatus {
+    FullStatus { reason: topic.reason, since: rfc3339(topic.since), last: rfc3339(topic.last) }
 }
 
 fn broker_status(name: String, health: Health, pending: Option<String>) -> BrokerStatus {

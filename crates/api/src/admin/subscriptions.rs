@@ -1,9 +1,10 @@
 //! Subscriptions: how they are, and an operator's word to them.
 
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use serde::Serialize;
 
 use super::failure::of_delivery;
+use super::path::Path;
 use super::query::{self, Query};
 use super::{Answer, From, Shared, ok};
 use crate::{Action, Resource, may};

@@ -4,6 +4,9 @@
 //! under way: the answer promises that all lines before the one it names are durable and invites the client to go on
 //! from there, so nothing may be written beyond a group that failed. The slower the broker, the larger the groups; at
 //! their bound reading stops, and the client's connection fills.
+//!
+//! All that a stream holds (a line whose end has not come, the group that is gathered, the group under way) is counted
+//! with the bodies of all requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +24,7 @@ use crate::listener::Body;
 use crate::problem::Problem;
 
 const GROUP_EVENTS: usize = 4096;
-const GROUP_BYTES: usize = 1 << 20;
+pub(super) const GROUP_BYTES: usize = 1 << 20;
 
 /// Each event's line and what became of it, in the stream's order.
 type Sent = Vec<(u64, Outcome)>;
@@ -48,6 +51,7 @@ impl App {
                 sent = outcomes(&mut under_way), if under_way.is_some() => {
                     under_way = None;
                     accepted = count(sent, accepted)?;
+                    stream.answered();
                 }
                 frame = stream.frame(), if reading => stream.take(frame),
                 else => break,
@@ -94,14 +98,16 @@ struct Stream<'a> {
     /// The line read last, from 1.
     line: u64,
     group: Group,
+    /// Bytes of the group under way.
+    sent_bytes: usize,
     /// Nothing more is read: the stream ended, or its present line cannot be taken.
     end: Option<Result<(), Problem>>,
 }
 
 impl<'a> Stream<'a> {
     fn new(app: &'a App, target: &'a Target, context: &'a Context, body: Reader) -> Self {
-        let (rest, line, group, end) = Default::default();
-        Self { app, target, context, body, rest, line, group, end }
+        let (rest, line, group, sent_bytes, end) = Default::default();
+        Self { app, target, context, body, rest, line, group, sent_bytes, end }
     }
 
     /// The next piece. Cancel-safe.
@@ -138,7 +144,6 @@ impl<'a> Stream<'a> {
             if !self.rest.is_empty() {
                 self.rest.extend_from_slice(&line);
                 line = self.rest.split().freeze();
-                self.body.hold(0)?;
             }
             if line.len() > max {
                 self.line += 1;
@@ -151,13 +156,28 @@ impl<'a> Stream<'a> {
             self.line += 1;
             return Err(too_large(max));
         }
-        self.body.hold(self.rest.len())
+        self.hold(0).inspect_err(|_| self.line += 1)
+    }
+
+    /// Counts what is held, and so many bytes more.
+    fn hold(&mut self, more: usize) -> Result<(), Problem> {
+        self.body.hold(self.rest.len() + self.group.bytes + self.sent_bytes + more)
+    }
+
+    /// The group under way has been answered.
+    fn answered(&mut self) {
+        self.sent_bytes = 0;
+        if let Err(problem) = self.hold(0) {
+            self.end = Some(Err(problem));
+        }
     }
 
     fn event(&mut self, line: &Bytes) -> Result<(), Problem> {
         self.line += 1;
         let trimmed = line.trim_ascii();
         if trimmed.is_empty() {
+            // It came in one piece of memory with the events around it, and stays for as long as they do.
+            self.group.pad(line.len());
             return Ok(());
         }
         let event = event::json::from_bytes(line.slice_ref(trimmed)).map_err(Problem::malformed)?;
@@ -165,6 +185,7 @@ impl<'a> Stream<'a> {
         let topic = self.app.route(self.target, event.kind())?;
         let mut item = self.context.item(event);
         self.app.inner.publisher.vet(&topic, &mut item).map_err(|e| Problem::from_publish(&e))?;
+        self.hold(line.len())?;
         self.group.push(topic, item, self.line, line.len());
         Ok(())
     }
@@ -173,7 +194,8 @@ impl<'a> Stream<'a> {
     fn send(&mut self) -> Result<impl Future<Output = Sent> + Send + use<>, Problem> {
         let inner = &self.app.inner;
         let deadline = Instant::now() + inner.limits.request_timeout;
-        let Group { parts, lines, .. } = std::mem::take(&mut self.group);
+        let Group { parts, lines, bytes } = std::mem::take(&mut self.group);
+        self.sent_bytes = bytes;
         let mut prepared = Vec::with_capacity(parts.len());
         let mut places = Vec::with_capacity(parts.len());
         for part in parts {
@@ -221,6 +243,12 @@ impl Group {
 
     fn is_full(&self) -> bool {
         self.lines.len() >= GROUP_EVENTS || self.bytes >= GROUP_BYTES
+    }
+
+    fn pad(&mut self, bytes: usize) {
+        if !self.is_empty() {
+            self.bytes += bytes;
+        }
     }
 
     fn push(&mut self, topic: Arc<Topic>, item: Item, line: u64, bytes: usize) {

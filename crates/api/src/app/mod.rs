@@ -34,6 +34,9 @@ pub(crate) use describe::{__path_publish_by_type, __path_publish_to_topic};
 /// So many of the largest bodies may be held at once; of smaller ones, accordingly more.
 const BODIES_MAX: usize = 16;
 
+/// Where only small bodies are taken, streams still gather lines into groups of this size.
+const BODY_BYTES_MIN: usize = lines::GROUP_BYTES;
+
 /// The app listener's face. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -103,7 +106,8 @@ impl App {
     pub fn new(publisher: Publisher, telemetry: Telemetry, settings: Settings, tasks: TaskTracker) -> Self {
         let Settings { service, hosts, limits } = settings;
         let guard = Guard::new(&hosts);
-        let budget = body::Budget::new(limits.body_bytes.saturating_mul(BODIES_MAX));
+        let body_bytes = limits.body_bytes.max(BODY_BYTES_MIN);
+        let budget = body::Budget::new(body_bytes.saturating_mul(BODIES_MAX));
         Self { inner: Arc::new(Inner { publisher, telemetry, service, guard, limits, budget, tasks }) }
     }
 
@@ -154,7 +158,7 @@ impl App {
                 may(caller, Action::Publish, Resource::Topic(&name))?;
                 self.check_method(&parts.method)?;
                 let topic = self.inner.publisher.topic(&name).filter(|topic| topic.open);
-                Target::Topic(topic.ok_or_else(|| self.unknown_topic(&name))?)
+                Target::Topic(topic.ok_or_else(|| Problem::unknown_topic(&name, &self.inner.publisher))?)
             }
             None => {
                 let detail = "events are POSTed to /v1/topics/{topic}/events, or to /v1/events";
@@ -171,15 +175,6 @@ impl App {
             return Ok(());
         }
         Err(Problem::new("method_not_allowed", "events are POSTed").allow("POST"))
-    }
-
-    fn unknown_topic(&self, name: &str) -> Problem {
-        let topics: Vec<_> =
-            self.inner.publisher.topics().iter().map(|topic| topic.name.to_string()).collect();
-        let known = if topics.is_empty() { "none".to_owned() } else { topics.join(", ") };
-        let name = telemetry::Shown::text(name);
-        Problem::new("unknown_topic", format!("no topic \"{name}\" is configured; known: {known}"))
-            .topics(topics)
     }
 
     fn route(&self, target: &Target, kind: &str) -> Result<Arc<Topic>, Problem> {

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::quiet::{Counted, Quiet};
 use super::socket::Stream;
+use super::stall::Impatient;
 use super::{Handle, Serving};
 use crate::{Caller, Limits};
 
@@ -29,6 +30,7 @@ impl<H: Handle> Serving<H> {
             }
         });
         let builder = builder(&self.limits, &self.tasks);
+        let stream = Impatient::new(stream, self.limits.idle_timeout);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let idle_max = self.limits.idle_timeout;
         let mut idle = pin!(tokio::time::sleep(idle_max));

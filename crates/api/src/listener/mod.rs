@@ -4,6 +4,7 @@ mod bind;
 mod connection;
 mod quiet;
 mod socket;
+mod stall;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,11 @@ pub type Body = Either<Full<Bytes>, axum::body::Body>;
 pub trait Handle: Clone + Send + Sync + 'static {
     const FACE: Face;
 
+    /// Tells the face the limits of the listener that it stands behind, before the first request.
+    fn within(self, _: Limits) -> Self {
+        self
+    }
+
     /// Answers a request. The future is dropped when the client disconnects.
     fn handle(
         &self,
@@ -47,6 +53,7 @@ pub fn serve<H: Handle>(
 ) {
     let (sockets, guard) = listener.into_sockets();
     let places = Arc::new(Semaphore::new(limits.connections));
+    let handle = handle.within(limits);
     for socket in sockets {
         let serving = Serving {
             handle: handle.clone(),

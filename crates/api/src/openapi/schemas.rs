@@ -60,7 +60,7 @@ pub(crate) struct Subscription {
     topic: String,
     broker: String,
     to: String,
-    /// `pending`, `running`, `paused`, `draining`, `failed`.
+    /// `pending`, `running`, `paused`, `draining`, `drained`, `failed`. What is drained shows the lag of that moment.
     state: String,
     reason: Option<String>,
     lag: u64,

@@ -42,6 +42,7 @@ pub const CODES: &[Code] = &[
     code(503, "broker_unavailable", "The broker cannot be reached"),
     code(503, "shutting_down", "This process is shutting down"),
     code(504, "outcome_unknown", "It is not known whether the event was written"),
+    code(504, "timed_out", "The answer did not come in time"),
     code(507, "log_full", "The topic or the disk is full"),
 ];
 

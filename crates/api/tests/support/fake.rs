@@ -21,6 +21,8 @@ pub(crate) struct Fake {
     pub(crate) batches: Mutex<Vec<usize>>,
     /// Count records instead of keeping them.
     pub(crate) forgets: bool,
+    /// Never tell of subscriptions.
+    hangs: bool,
 }
 
 impl Fake {
@@ -34,6 +36,10 @@ impl Fake {
 
     pub(crate) fn forgetting() -> Arc<Self> {
         Arc::new(Self { forgets: true, ..Self::default() })
+    }
+
+    pub(crate) fn hanging() -> Arc<Self> {
+        Arc::new(Self { hangs: true, ..Self::default() })
     }
 
     pub(crate) fn taken(&self) -> Vec<Record> {
@@ -132,7 +138,11 @@ impl Driver for Fake {
     fn browse<'a>(&'a self, _: &'a str, what: Selection) -> BoxFuture<'a, Result<Box<dyn Browse>, Error>> {
         let next = match what.from {
             Some(Position::Number(n)) => n as usize,
-            _ => 0,
+            Some(other) => {
+                let message = format!("{other} is no position of the fake: those are numbers");
+                return Box::pin(async { Err(Error::new(ErrorKind::NotFound, message)) });
+            }
+            None => 0,
         };
         let records = self.taken.clone();
         Box::pin(async move { Ok(Box::new(Pages { next, records }) as Box<dyn Browse>) })
@@ -150,7 +160,13 @@ impl Driver for Fake {
             lag: Lag { records: 3, oldest: None },
             open,
         };
-        Box::pin(async move { Ok(vec![info("shop.billing", true), info("shop.old", false)]) })
+        let hangs = self.hangs;
+        Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok(vec![info("shop.billing", true), info("shop.old", false)])
+        })
     }
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {

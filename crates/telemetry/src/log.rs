@@ -15,6 +15,7 @@ pub struct Log {
     failed_letters: Throttle,
     replies: Throttle,
     unknown: Throttle,
+    full: Throttle,
 }
 
 const LINES_A_SECOND: u64 = 10;
@@ -27,8 +28,8 @@ impl Default for Log {
 
 impl Log {
     pub fn new() -> Self {
-        let (letters, failed_letters, replies, unknown) = Default::default();
-        Self { begun: Instant::now(), letters, failed_letters, replies, unknown }
+        let (letters, failed_letters, replies, unknown, full) = Default::default();
+        Self { begun: Instant::now(), letters, failed_letters, replies, unknown, full }
     }
 
     fn may(&self, throttle: &Throttle) -> bool {
@@ -40,6 +41,11 @@ impl Log {
         match happened {
             Happened::Accepted { topic, broker, events, bytes, latency, trace, .. } => {
                 debug!(topic, broker, events, bytes, ?latency, trace = %id(trace), "accepted");
+            }
+            // A full topic stays so until somebody acts.
+            Happened::Refused { topic, code: code @ "log_full", events, trace } if self.may(&self.full) => {
+                let trace = id(trace);
+                warn!(topic, code, events, %trace, "refused: full; /v1/status tells whose backlog fills it");
             }
             Happened::Refused { topic, code, events, trace } => {
                 debug!(topic, code, events, trace = %id(trace), "refused");

@@ -98,3 +98,15 @@ fn a_flood_of_letters_is_cut_and_what_happens_to_every_event_is_not_shown() {
     let lines = shown(&vec![letter("1"); 1_000]).lines().count();
     assert!((1..500).contains(&lines), "{lines} lines for 1,000 letters");
 }
+
+#[test]
+fn a_full_topic_is_a_warning_and_its_flood_is_cut() {
+    let refused = |code| Happened::Refused { topic: "orders", code, events: 1, trace: None };
+    let text = shown(&[refused("log_full"), refused("overloaded")]);
+    assert_eq!(text.lines().count(), 1, "other refusals are their publisher's to see: {text}");
+    for part in ["WARN", "orders", "log_full", "/v1/status"] {
+        assert!(text.contains(part), "{part} in {text:?}");
+    }
+    let lines = shown(&vec![refused("log_full"); 1_000]).lines().count();
+    assert!((10..=100).contains(&lines), "{lines} lines");
+}

@@ -59,7 +59,8 @@ impl Embedded {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let existed = self.store.delete_settle_log(name).map_err(|error| of_store(&error))?;
-        if existed || self.found_again(name) {
+        let was_lost = self.found_again(name);
+        if existed || was_lost {
             return Ok(());
         }
         Err(Error::new(ErrorKind::NotFound, format!("the embedded broker has no subscription {name}")))

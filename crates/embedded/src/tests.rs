@@ -292,6 +292,24 @@ async fn a_subscription_whose_settle_log_is_unreadable_begins_anew_and_nothing_i
 }
 
 #[tokio::test]
+async fn an_unreadable_subscription_that_is_deleted_holds_nothing_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = || Config { retention_age: Duration::ZERO, ..config(directory.path()) };
+    {
+        let broker = Embedded::open(config()).unwrap();
+        broker.ensure(&subscription("s")).await.unwrap();
+    }
+    flip(&files(directory.path(), "settle")[0], 40);
+    let broker = Embedded::open(config()).unwrap();
+    broker.delete("s").await.unwrap();
+    assert_eq!(broker.delete("s").await.unwrap_err().kind, ErrorKind::NotFound);
+    for _ in 0..50 {
+        publish_one(&broker, "t", &[0; 500]).await;
+    }
+    assert!(broker.topic("t").unwrap().first() > 1, "retention goes on");
+}
+
+#[tokio::test]
 async fn opening_tells_what_is_wrong_where_and_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let broker = open(directory.path());

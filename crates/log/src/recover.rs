@@ -26,6 +26,8 @@ pub(crate) struct Recovered {
 
 pub(crate) fn recover(disk: &Disk, directory: &Path, log: &Arc<str>) -> Result<Recovered, OpenError> {
     let bases = bases(directory)?;
+    // A segment may have been created by a process that was killed before it synced the name.
+    disk.sync_directory(directory).map_err(OpenError::path("sync", directory))?;
     let mut found = Recovering { disk, directory, log, segments: VecDeque::new(), damage: Vec::new() };
     let mut active = None;
     for (at, &base) in bases.iter().enumerate() {

@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
+use crate::error::OpenError;
 use crate::frame::{u32_at, u64_at};
 use crate::progress::{Change, Progress};
 
@@ -92,9 +93,13 @@ impl SettleFile {
     }
 
     /// `Ok(None)`: not even the snapshot can be read.
-    pub(crate) fn open(disk: &Disk, path: &Path) -> io::Result<Option<Opened>> {
-        let bytes = fs::read(path)?;
-        let Some(seed) = read_header(&bytes) else { return Ok(None) };
+    pub(crate) fn open(disk: &Disk, path: &Path) -> Result<Option<Opened>, OpenError> {
+        let bytes = fs::read(path).map_err(OpenError::path("read", path))?;
+        let Some((version, seed)) = read_header(&bytes) else { return Ok(None) };
+        if version > VERSION {
+            let path = path.to_owned();
+            return Err(OpenError::NewerFormat { path, found: version, known: VERSION });
+        }
         let mut at = FILE_HEADER;
         let Some(first) = frame_at(&bytes, at, seed) else { return Ok(None) };
         let Some((log, meta, mut changes)) = split_snapshot(first) else { return Ok(None) };
@@ -112,13 +117,14 @@ impl SettleFile {
         }
         let rest = at + 1..bytes.len().saturating_sub(FRAME_HEADER);
         let damaged = rest.into_iter().any(|later| frame_at(&bytes, later, seed).is_some());
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).open(path);
+        let file = file.map_err(OpenError::path("open", path))?;
         // What was read may stand in the page cache only, and segments are removed on the strength of it.
-        disk.sync(&file, path)?;
+        disk.sync(&file, path).map_err(OpenError::path("sync", path))?;
         let broken = at < bytes.len();
         if damaged {
             // For an operator's eyes, while what can be used is written anew.
-            fs::copy(path, path.with_extension("quarantined"))?;
+            fs::copy(path, quarantine_path(path)).map_err(OpenError::path("copy", path))?;
         }
         let file = Self {
             disk: disk.clone(),
@@ -154,9 +160,26 @@ impl SettleFile {
 
     pub(crate) fn delete(&mut self) -> io::Result<()> {
         self.broken = true;
+        // First, since alone it would tell of a subscription that cannot be read.
+        delete_quarantined(&self.disk, &self.path)?;
         self.disk.unlink(&self.path)?;
         self.disk.sync_directory(self.path.parent().unwrap_or(Path::new(".")))
     }
+}
+
+/// Where what could not be read of a settle log is kept: beside a settle log a copy, alone all that is left.
+pub(crate) fn quarantine_path(path: &Path) -> PathBuf {
+    path.with_extension("quarantined")
+}
+
+/// Removes what was kept aside of a settle log; whether there was anything.
+pub(crate) fn delete_quarantined(disk: &Disk, path: &Path) -> io::Result<bool> {
+    match disk.unlink(&quarantine_path(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    }
+    disk.sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+    Ok(true)
 }
 
 pub(crate) fn begin_frame(out: &mut Vec<u8>) {
@@ -174,12 +197,12 @@ fn checksum(seed: u32, length: u32, body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(seed, &length.to_le_bytes()), body)
 }
 
-fn read_header(bytes: &[u8]) -> Option<u32> {
+/// Version and seed of a whole header.
+fn read_header(bytes: &[u8]) -> Option<(u32, u32)> {
     let valid = bytes.len() >= FILE_HEADER
         && &bytes[..8] == MAGIC
-        && u32_at(bytes, 8) == VERSION
         && crc32c::crc32c(&bytes[..24]) == u32_at(bytes, 24);
-    valid.then(|| crate::frame::seed(u64_at(bytes, 16)))
+    valid.then(|| (u32_at(bytes, 8), crate::frame::seed(u64_at(bytes, 16))))
 }
 
 /// The body of the frame that begins here, if one does. No frame is empty.

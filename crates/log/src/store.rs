@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::progress::{Change, Progress};
 use crate::reserve::Reserve;
 use crate::segment::SEGMENT_BYTES_MAX;
 use crate::settle::SettleLog;
-use crate::settle_file::SettleFile;
+use crate::settle_file::{self, SettleFile};
 
 /// How a store is kept. The defaults are those of production.
 #[derive(Clone, Debug)]
@@ -95,8 +96,10 @@ impl Store {
         made.map_err(OpenError::path("create", path))?;
         let held = lock(path)?;
         check_format(&disk, path)?;
+        // What exists may have been made by a process that was killed before it synced the name.
         for directory in ["logs", "subscriptions"].map(|name| path.join(name)) {
             fs::create_dir_all(&directory).map_err(OpenError::path("create", &directory))?;
+            disk.sync_directory(&directory).map_err(OpenError::path("sync", &directory))?;
         }
         disk.sync_directory(path).map_err(OpenError::path("sync", path))?;
         let reserve_path = path.join("reserve");
@@ -197,12 +200,18 @@ impl Store {
         Ok(settles)
     }
 
-    /// Deletes a settle log, durably. `false`: there was none. Blocks for a sync.
+    /// Deletes a settle log, durably, or what is left of one that could not be read. `false`: there was neither. Blocks
+    /// for some syncs.
     pub fn delete_settle_log(&self, name: &str) -> Result<bool, StoreError> {
         let _changing = self.shared.changing.lock();
-        let Some(settles) = self.settle_log(name) else { return Ok(false) };
         self.usable()?;
-        settles.delete().map_err(|error| failed(&format!("subscription {name}"), &error))?;
+        let failed = |error: io::Error| failed(&format!("subscription {name}"), &error);
+        let Some(settles) = self.settle_log(name) else {
+            let Ok(file) = names::encode(name) else { return Ok(false) };
+            let path = self.shared.settle_path(&file);
+            return settle_file::delete_quarantined(&self.shared.options.disk, &path).map_err(failed);
+        };
+        settles.delete().map_err(failed)?;
         self.shared.settles.write().remove(name);
         Ok(true)
     }
@@ -281,18 +290,27 @@ impl Shared {
     }
 
     fn create_log(&self, name: &str) -> Result<Arc<Log>, StoreError> {
-        let logs = self.path.join("logs");
         let subject = format!("log {name}");
-        let file = names::encode(name).map_err(|error| failed(&subject, &error))?;
-        let path = logs.join(file);
-        fs::create_dir_all(&path).map_err(|error| failed(&subject, &error))?;
+        let path = self.make_log_directory(name).map_err(|error| failed(&subject, &error))?;
         let opened = self.open_log(name, path).map_err(|error| match error {
             OpenError::Path { source, .. } => failed(&subject, &source),
             other => StoreError::Failed(other.to_string()),
         });
         opened?;
-        self.options.disk.sync_directory(&logs).map_err(|error| failed(&subject, &error))?;
         self.logs.read().get(name).cloned().ok_or(StoreError::Closed)
+    }
+
+    /// Makes the directory of a log with a durable name. On failure nothing stays, so that the next attempt syncs what
+    /// it made itself.
+    fn make_log_directory(&self, name: &str) -> io::Result<PathBuf> {
+        let logs = self.path.join("logs");
+        let path = logs.join(names::encode(name)?);
+        fs::create_dir_all(&path)?;
+        if let Err(error) = self.options.disk.sync_directory(&logs) {
+            drop(fs::remove_dir(&path));
+            return Err(error);
+        }
+        Ok(path)
     }
 
     fn open_settles(&self) -> Result<Vec<Damage>, OpenError> {
@@ -302,28 +320,35 @@ impl Shared {
                 // A rewrite that was cut short; what it was to replace is still there.
                 fs::remove_file(&path).map_err(OpenError::path("remove", &path))?;
             }
-            let Some(name) = file.strip_suffix(".settle").and_then(names::decode) else { continue };
-            self.open_settle(name, &path, &mut damage)?;
+            if let Some(name) = file.strip_suffix(".settle").and_then(names::decode) {
+                self.open_settle(name, &path, &mut damage)?;
+            } else if let Some(subscription) = file.strip_suffix(".quarantined").and_then(names::decode)
+                && !path.with_extension("settle").exists()
+            {
+                // Set aside at an earlier start, and not made again since.
+                damage.push(Damage::Subscription { subscription, path });
+            }
         }
         Ok(damage)
     }
 
     fn open_settle(&self, name: String, path: &Path, damage: &mut Vec<Damage>) -> Result<(), OpenError> {
-        let opened = SettleFile::open(&self.options.disk, path).map_err(OpenError::path("read", path))?;
-        let Some(mut opened) = opened else {
-            let aside = path.with_extension("quarantined");
-            fs::rename(path, &aside).map_err(OpenError::path("set aside", path))?;
+        let disk = &self.options.disk;
+        let Some(mut opened) = SettleFile::open(disk, path)? else {
+            let aside = settle_file::quarantine_path(path);
+            disk.rename(path, &aside).map_err(OpenError::path("set aside", path))?;
+            let directory = self.path.join("subscriptions");
+            disk.sync_directory(&directory).map_err(OpenError::path("sync", &directory))?;
             damage.push(Damage::Subscription { subscription: name, path: aside });
             return Ok(());
         };
         if opened.damaged {
-            let path = path.with_extension("quarantined");
+            let path = settle_file::quarantine_path(path);
             damage.push(Damage::Settles { subscription: name.clone(), path });
         }
         if !self.logs.read().contains_key(opened.log.as_str()) {
-            let file = names::encode(&opened.log).map_err(OpenError::path("open the log of", path))?;
-            let directory = self.path.join("logs").join(file);
-            fs::create_dir_all(&directory).map_err(OpenError::path("create", &directory))?;
+            let directory = self.make_log_directory(&opened.log);
+            let directory = directory.map_err(OpenError::path("create the log of", path))?;
             damage.extend(self.open_log(&opened.log, directory)?);
         }
         let Some(log) = self.logs.read().get(opened.log.as_str()).cloned() else { return Ok(()) };
@@ -338,8 +363,7 @@ impl Shared {
             };
             damage.push(lost);
             opened.progress.apply(Change::Moved { floor: opened.progress.floor.min(end) });
-            let made =
-                SettleFile::create(&self.options.disk, path, &opened.log, &opened.meta, &opened.progress);
+            let made = SettleFile::create(disk, path, &opened.log, &opened.meta, &opened.progress);
             opened.file = made.map_err(OpenError::path("write", path))?;
         }
         let queue = Arc::clone(&self.queue);
@@ -359,7 +383,7 @@ fn entries(directory: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
     Ok(found)
 }
 
-fn failed(subject: &str, error: &std::io::Error) -> StoreError {
+fn failed(subject: &str, error: &io::Error) -> StoreError {
     if is_full(error) {
         StoreError::DiskFull(subject.to_owned())
     } else {

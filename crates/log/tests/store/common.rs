@@ -1,6 +1,6 @@
 //! A disk that fails when told to, and that knows what a power loss may take away.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -31,6 +31,8 @@ struct State {
     synced: HashMap<PathBuf, u64>,
     operations: usize,
     syncs: usize,
+    /// Directories whose entries a power loss cannot take.
+    directories: BTreeSet<PathBuf>,
 }
 
 impl Flaky {
@@ -59,6 +61,10 @@ impl Flaky {
 
     pub(crate) fn room(&self, bytes: usize) {
         self.state.lock().unwrap().room = Some(bytes);
+    }
+
+    pub(crate) fn has_synced(&self, directory: &Path) -> bool {
+        self.state.lock().unwrap().directories.contains(directory)
     }
 
     pub(crate) fn syncs(&self) -> usize {
@@ -125,6 +131,7 @@ impl Faults for Flaky {
                 let length = std::fs::metadata(path).map_or(0, |m| m.len());
                 state.synced.insert(path.to_owned(), length);
             }
+            Operation::SyncDirectory => drop(state.directories.insert(path.to_owned())),
             Operation::Truncate { bytes } => {
                 if let Some(synced) = state.synced.get_mut(path) {
                     *synced = (*synced).min(bytes);

@@ -6,3 +6,4 @@ mod common;
 mod faults;
 mod log;
 mod model;
+mod settles;

@@ -44,7 +44,7 @@ fn sentence(happened: &Happened<'_>) -> Option<(&'static str, String)> {
         Happened::AttemptEnded { subscription, id, attempt, result, status, latency, .. } => {
             let what = match result {
                 AttemptResult::Done => "delivered",
-                AttemptResult::Retry => "will retry",
+                AttemptResult::Retry => "failed",
                 AttemptResult::DeadLetter => "given up",
                 AttemptResult::Pause => "pausing",
                 AttemptResult::Abandoned => "abandoned",

@@ -281,6 +281,9 @@ impl Committer {
             return;
         }
         let mut failed = None;
+        // Whoever flushes is in here beside those that have changed.
+        inbox.settles.sort_unstable_by_key(Arc::as_ptr);
+        inbox.settles.dedup_by(|a, b| Arc::ptr_eq(a, b));
         for settles in inbox.settles.drain(..) {
             match self.settle(&settles) {
                 Ok(()) => self.retention_due = true,
@@ -307,7 +310,7 @@ impl Committer {
             Ok(()) => Ok(()),
             Err(error) if is_full(&error) => {
                 // Everything is still in memory and is written anew, until it fits.
-                self.shared.queue.settles_changed(Arc::clone(settles));
+                settles.queue_again();
                 Err(StoreError::DiskFull(format!("the progress of subscription {}", settles.name())))
             }
             Err(error) => {

@@ -63,6 +63,10 @@ impl Flaky {
         self.state.lock().unwrap().room = Some(bytes);
     }
 
+    pub(crate) fn operations(&self) -> usize {
+        self.state.lock().unwrap().operations
+    }
+
     pub(crate) fn has_synced(&self, directory: &Path) -> bool {
         self.state.lock().unwrap().directories.contains(directory)
     }

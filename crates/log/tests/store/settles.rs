@@ -30,6 +30,29 @@ fn settles_that_found_no_room_are_written_when_there_is_some() {
 }
 
 #[test]
+fn settles_that_find_no_room_do_not_pile_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let flaky = Flaky::new();
+    let settle_delay = std::time::Duration::from_secs(9999);
+    let options = Options { disk: flaky.disk(), settle_delay, ..options() };
+    let (store, _) = Store::open(directory.path(), options).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
+    fill(&store, &log, 0..100);
+    flaky.fail(|operation, _| matches!(operation, Operation::Write { .. } | Operation::Create), ENOSPC);
+    for n in 1..50 {
+        settles.settle(n, n + 1, settles.version()).unwrap();
+        assert!(matches!(flush(&settles), Err(StoreError::DiskFull(_))));
+    }
+    let before = flaky.operations();
+    assert!(matches!(flush(&settles), Err(StoreError::DiskFull(_))));
+    let tried = flaky.operations() - before;
+    assert!(tried <= 4, "one settle log was tried with {tried} operations of the disk in one round");
+    flaky.heal();
+    flush(&settles).unwrap();
+}
+
+#[test]
 fn a_settle_log_outlives_any_cut_and_tells_a_flipped_bit() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

@@ -203,7 +203,7 @@ impl Committer {
                 self.reserve.give_up();
                 match writer.roll_back() {
                     Ok(()) => Failure::Full,
-                    Err(error) => Failure::Broken(broken(log, "truncate", &error)),
+                    Err(error) => Failure::Broken(broken(log, "take back what found no room in", &error)),
                 }
             }
             broken @ Failure::Broken(_) => broken,

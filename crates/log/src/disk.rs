@@ -67,6 +67,12 @@ impl Disk {
         file.sync_data()
     }
 
+    /// `fsync`: all that is known of the file, its size after a truncation included, which `fdatasync` need not write.
+    pub(crate) fn sync_all(&self, file: &File, path: &Path) -> io::Result<()> {
+        self.check(Operation::Sync, path)?;
+        file.sync_all()
+    }
+
     /// Makes creations, renames and removals in a directory durable.
     pub(crate) fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.check(Operation::SyncDirectory, path)?;

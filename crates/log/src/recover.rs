@@ -168,7 +168,7 @@ impl Recovering<'_> {
             cut.map_err(OpenError::path("truncate the torn tail of", &path))?;
         }
         // What was read may stand in the page cache only: it is handed out as durable from here on, so it has to be.
-        self.disk.sync(&file, &path).map_err(OpenError::path("sync", &path))?;
+        self.disk.sync_all(&file, &path).map_err(OpenError::path("sync", &path))?;
         self.push(&path, segment);
         Ok(file)
     }

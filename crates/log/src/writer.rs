@@ -122,12 +122,14 @@ impl Writer {
         self.points.drain(..).for_each(|point| segment.point(point));
     }
 
-    /// Takes back what was staged and not committed, in the file too.
+    /// Takes back what was staged and not committed, in the file too, durably: what was refused must not come back with
+    /// the power.
     pub(crate) fn roll_back(&mut self) -> io::Result<()> {
         self.tail = self.durable;
         self.marked = false;
         self.points.clear();
-        self.disk.truncate(&self.file, &self.path, self.durable.bytes)
+        self.disk.truncate(&self.file, &self.path, self.durable.bytes)?;
+        self.disk.sync_all(&self.file, &self.path)
     }
 
     /// Puts the mark of the next round down now, while nothing else is to be done, so that damage to the last round is

@@ -33,6 +33,8 @@ struct State {
     syncs: usize,
     /// Directories whose entries a power loss cannot take.
     directories: BTreeSet<PathBuf>,
+    /// What was truncated and not synced since: from where, and the bytes.
+    truncated: HashMap<PathBuf, (u64, Vec<u8>)>,
 }
 
 impl Flaky {
@@ -75,8 +77,19 @@ impl Flaky {
         self.state.lock().unwrap().syncs
     }
 
+    /// A truncation that was not synced may not have happened.
+    fn undo_truncations(&self) {
+        for (path, (at, bytes)) in self.state.lock().unwrap().truncated.drain() {
+            let Ok(file) = OpenOptions::new().write(true).open(&path) else { continue };
+            if file.metadata().unwrap().len() == at {
+                file.write_all_at(&bytes, at).unwrap();
+            }
+        }
+    }
+
     /// What a power loss leaves: of what was written after a file's last sync, some is cut off and some is garbled.
     pub(crate) fn lose_power(&self, seed: u64) {
+        self.undo_truncations();
         let mut random = fastrand::Rng::with_seed(seed);
         let mut synced: Vec<_> = self.state.lock().unwrap().synced.drain().collect();
         synced.sort();
@@ -132,11 +145,15 @@ impl Faults for Flaky {
             Operation::Allocate if state.room.is_some() => return Err((0, io::Error::from_raw_os_error(28))),
             Operation::Sync => {
                 state.syncs += 1;
+                state.truncated.remove(path);
                 let length = std::fs::metadata(path).map_or(0, |m| m.len());
                 state.synced.insert(path.to_owned(), length);
             }
             Operation::SyncDirectory => drop(state.directories.insert(path.to_owned())),
             Operation::Truncate { bytes } => {
+                let mut whole = std::fs::read(path).unwrap();
+                let tail = whole.split_off(whole.len().min(bytes as usize));
+                state.truncated.insert(path.to_owned(), (bytes, tail));
                 if let Some(synced) = state.synced.get_mut(path) {
                     *synced = (*synced).min(bytes);
                 }

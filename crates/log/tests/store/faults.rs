@@ -232,6 +232,39 @@ fn a_full_disk_refuses_whole_appends_and_takes_them_again_when_there_is_room() {
 }
 
 #[test]
+fn what_a_full_disk_refused_does_not_come_back_with_the_power() {
+    // The loss takes a part of the tail at random: one of these leaves the whole of it.
+    for seed in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let flaky = Flaky::new();
+        let (store, _) = Store::open(directory.path(), Options { disk: flaky.disk(), ..options() }).unwrap();
+        let log = store.ensure_log("t").unwrap();
+        append(&store, &log, &[b"one"]).unwrap();
+        // Enough for the first record.
+        flaky.room(100);
+        assert_eq!(append(&store, &log, &[b"two", &[0; 500]]), Err(AppendError::DiskFull));
+        drop((store, log));
+        flaky.lose_power(seed);
+        let (store, damage) = open(directory.path());
+        assert_eq!(damage, []);
+        assert_eq!(texts(&store.log("t").unwrap(), 1), [(1, "one".into())], "seed {seed}");
+    }
+}
+
+#[test]
+fn an_append_that_cannot_be_taken_back_durably_is_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let flaky = Flaky::new();
+    let (store, _) = Store::open(directory.path(), Options { disk: flaky.disk(), ..options() }).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    flaky.room(100);
+    flaky.fail(is_sync_of_segment, EIO);
+    assert!(matches!(append(&store, &log, &[b"two", &[0; 500]]), Err(AppendError::Unknown(_))));
+    flaky.heal();
+    assert!(matches!(append(&store, &log, &[b"later"]), Err(AppendError::Poisoned(_))));
+}
+
+#[test]
 fn a_full_disk_drains_out_of_the_reserve() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 pub(crate) use brokers::{__path_delete_durable, __path_durables};
 pub(crate) use browse::__path_browse;
 pub(crate) use letters::{__path_letters, __path_purge, __path_redrive};
-pub(crate) use process::{__path_config, __path_drain, __path_status};
+pub(crate) use process::{__path_config, __path_drain, __path_openapi, __path_status};
 pub(crate) use subscriptions::{__path_list, __path_one, __path_pause, __path_resume, __path_seek};
 
 use crate::guard::Guard;

@@ -21,6 +21,10 @@ pub(super) async fn index(axum::Extension(caller): From) -> Answer {
     ok(&serde_json::json!({ "name": "postrider", "listener": "admin", "endpoints": endpoints }))
 }
 
+#[utoipa::path(
+    get, path = "/v1/openapi.json", tag = "admin", summary = "This description",
+    responses((status = 200, body = serde_json::Value)),
+)]
 pub(super) async fn openapi(axum::Extension(caller): From) -> Answer {
     may(&caller, Action::Read, Resource::Process)?;
     let mut response = Response::new(axum::body::Body::from(crate::openapi()));

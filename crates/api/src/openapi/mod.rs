@@ -28,7 +28,7 @@ pub fn openapi() -> String {
     ),
     paths(
         app::publish_to_topic, app::publish_by_type,
-        admin::status, admin::config, admin::drain,
+        admin::status, admin::config, admin::openapi, admin::drain,
         admin::list, admin::one, admin::pause, admin::resume, admin::seek,
         admin::letters, admin::purge, admin::redrive,
         admin::browse, admin::durables, admin::delete_durable,

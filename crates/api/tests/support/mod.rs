@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod desk;
 pub(crate) mod fake;
 
 use std::net::SocketAddr;

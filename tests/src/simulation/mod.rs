@@ -7,7 +7,7 @@
 //!
 //! Everything that is decided by chance comes from the seed: the policy, what publishers send, when the process crashes,
 //! the broker misbehaves and the webhook falls ill. The same seed gives the same trace, byte for byte. After
-//! [`Plan::heal_at`](plan::Plan::heal_at) nothing fails any more: then all must come to rest in bounded time, and the
+//! the time to heal nothing fails any more: then all must come to rest in bounded time, and the
 //! same checker that judges the black-box tests judges what was seen.
 
 mod acts;

@@ -49,6 +49,7 @@ mod segment;
 mod settle;
 mod settle_file;
 mod store;
+mod trouble;
 mod writer;
 
 pub use cursor::{Cursor, Item, Record};
@@ -60,3 +61,4 @@ pub use progress::Note;
 pub use ranges::Ranges;
 pub use settle::{Moved, SettleLog, Version};
 pub use store::{Appended, Options, Store};
+pub use trouble::{Tell, Trouble};

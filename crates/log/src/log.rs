@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Mutex, RwLock};
@@ -34,6 +34,8 @@ pub struct Log {
     /// One past the last durable record.
     end: AtomicU64,
     wakers: Mutex<Vec<Waker>>,
+    /// That a segment could not be removed has been told.
+    pub(crate) retention_told: AtomicBool,
     files: Mutex<VecDeque<(u64, Arc<File>)>>,
 }
 
@@ -83,6 +85,7 @@ impl Log {
             segments: RwLock::new(recovered.segments),
             floors: RwLock::default(),
             wakers: Mutex::default(),
+            retention_told: AtomicBool::new(false),
             files: Mutex::default(),
         };
         Ok((Arc::new(log), recovered.damage))
@@ -155,7 +158,14 @@ impl Log {
     /// larger. `None`: it is gone or damaged, and its segment will be kept aside.
     pub fn read(&self, sequence: u64, offset: u32) -> io::Result<Option<Record>> {
         let Place::In { base, seed, limit, .. } = self.place(sequence) else { return Ok(None) };
-        let mut scanner = Scanner::single(self.file(base)?, seed, u64::from(offset), limit);
+        let file = match self.file(base) {
+            // Removed by retention since we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.extent(base).is_none() => {
+                return Ok(None);
+            }
+            other => other?,
+        };
+        let mut scanner = Scanner::single(file, seed, u64::from(offset), limit);
         match scanner.next()? {
             Frame::Record { sequence: found, time_ms, bytes, .. } if found == sequence => {
                 Ok(Some(Record { sequence, time_ms, offset, bytes }))

@@ -1,10 +1,18 @@
 //! Retention: whole segments go, oldest first, once every subscription has durably settled them.
 
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::commit::{Committer, now_ms};
 use crate::log::Log;
-use crate::segment;
+use crate::segment::{self, Segment};
+use crate::trouble::Trouble;
+
+/// How long after a segment could not be removed that is tried again, at the latest.
+const RETRY: Duration = Duration::from_secs(60);
 
 impl Committer {
     /// Looks at every log, and sets the time to look again.
@@ -35,7 +43,7 @@ impl Committer {
         let age_ms = u64::try_from(self.shared.options.retention_age.as_millis()).unwrap_or(u64::MAX);
         let mut total = log.bytes();
         loop {
-            let (base, bytes, damaged) = {
+            {
                 let segments = log.segments.read();
                 let oldest = &segments[0];
                 if segments.len() == 1 || floor.is_some_and(|floor| oldest.end > floor) {
@@ -45,24 +53,49 @@ impl Committer {
                 if left_ms > 0 && total <= self.shared.options.retention_bytes && !short {
                     return Some(Duration::from_millis(left_ms));
                 }
-                (oldest.base, oldest.bytes, !oldest.holes.is_empty())
-            };
-            // The segment before its side file: a side file alone is nothing, a segment alone is read.
-            let path = segment::path(&log.directory, base);
-            let gone = if damaged {
-                self.disk.rename(&path, &segment::quarantine_path(&log.directory, base))
-            } else {
-                self.disk.unlink(&path)
-            };
-            let gone = gone.and_then(|()| self.disk.sync_directory(&log.directory));
-            if gone.is_err() {
-                // It stays, costs space, and is tried again at the next occasion; nothing is lost by it.
-                return None;
             }
-            drop(self.disk.unlink(&segment::index_path(&log.directory, base)));
-            log.segments.write().pop_front();
-            log.forget_file(base);
-            total -= bytes;
+            // Out of memory first, so that a reader who finds no file finds no segment either.
+            let segment = log.segments.write().pop_front()?;
+            total -= segment.bytes;
+            if let Err(segment) = self.remove(log, segment) {
+                log.segments.write().push_front(segment);
+                return Some(RETRY);
+            }
+        }
+    }
+
+    /// Removes the file of a segment, or sets it aside. Gives the segment back where that failed.
+    fn remove(&self, log: &Log, segment: Segment) -> Result<(), Segment> {
+        let path = segment::path(&log.directory, segment.base);
+        let removed = if segment.holes.is_empty() {
+            self.disk.unlink(&path)
+        } else {
+            self.disk.rename(&path, &segment::quarantine_path(&log.directory, segment.base))
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                self.tell_stuck(log, path, &error);
+                return Err(segment);
+            }
+            // Whoever else removed it, it is gone.
+            Ok(()) | Err(_) => {}
+        }
+        log.forget_file(segment.base);
+        match self.disk.sync_directory(&log.directory) {
+            // Should the power bring it back, the next start finds it and removes it.
+            Err(error) => self.tell_stuck(log, path, &error),
+            Ok(()) => log.retention_told.store(false, Ordering::Relaxed),
+        }
+        // After the segment: a side file alone is nothing, a segment alone is read.
+        drop(self.disk.unlink(&segment::index_path(&log.directory, segment.base)));
+        Ok(())
+    }
+
+    fn tell_stuck(&self, log: &Log, path: PathBuf, error: &io::Error) {
+        if !log.retention_told.swap(true, Ordering::Relaxed) {
+            let log = Arc::clone(log.name());
+            let trouble = Trouble::Retention { log, path, error: error.to_string() };
+            self.shared.options.tell.tell(&trouble);
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::reserve::Reserve;
 use crate::segment::SEGMENT_BYTES_MAX;
 use crate::settle::SettleLog;
 use crate::settle_file::{self, SettleFile};
+use crate::trouble::Tell;
 
 /// How a store is kept. The defaults are those of production.
 #[derive(Clone, Debug)]
@@ -42,6 +43,7 @@ pub struct Options {
     /// How long settles may wait to be written together.
     pub settle_delay: Duration,
     pub disk: Disk,
+    pub tell: Tell,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             retention_bytes: 10 << 30,
             settle_delay: Duration::from_millis(50),
             disk: Disk::default(),
+            tell: Tell::default(),
         }
     }
 }

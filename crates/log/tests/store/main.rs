@@ -6,4 +6,5 @@ mod common;
 mod faults;
 mod log;
 mod model;
+mod retention;
 mod settles;

@@ -1,0 +1,138 @@
+//! Retention on a disk that fails, and beside readers.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use crate::common::*;
+use postrider_log::{Cursor, Disk, Faults, Item, Log, Operation, Options, Store, Tell, Trouble};
+
+/// Runs code of the test before each operation of the disk.
+struct Hook<F>(F);
+
+impl<F> fmt::Debug for Hook<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
+impl<F: Fn(Operation, &Path) -> io::Result<()> + Send + Sync> Faults for Hook<F> {
+    fn before(&self, operation: Operation, path: &Path) -> Result<(), (usize, io::Error)> {
+        (self.0)(operation, path).map_err(|error| (0, error))
+    }
+}
+
+type Troubles = Arc<Mutex<Vec<Trouble>>>;
+
+/// A store that removes what is settled at once.
+fn open_with(path: &Path, disk: Disk) -> (Store, Arc<Log>, Troubles) {
+    let troubles = Troubles::default();
+    let told = Arc::clone(&troubles);
+    let tell = Tell::new(move |trouble| told.lock().unwrap().push(trouble.clone()));
+    let options = Options { disk, tell, retention_age: Duration::ZERO, ..options() };
+    let (store, _) = Store::open(path, options).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    (store, log, troubles)
+}
+
+/// Settles all; when it returns, retention has run.
+fn settle_all(store: &Store, log: &Arc<Log>) {
+    let settles = store.ensure_settle_log("s", log, b"", 1).unwrap();
+    settles.settle(1, log.end(), settles.version()).unwrap();
+    // Retention runs after the answer of the round; the next one comes after it.
+    flush(&settles).unwrap();
+    flush(&settles).unwrap();
+}
+
+/// A log with a subscription that holds a few segments.
+fn held(path: &Path) {
+    let (store, _) = open(path);
+    let log = store.ensure_log("t").unwrap();
+    store.ensure_settle_log("s", &log, b"", 1).unwrap();
+    fill(&store, &log, 0..400);
+    assert!(segments(path).len() > 3);
+}
+
+#[test]
+fn a_removal_that_was_not_synced_is_told_and_retention_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    held(directory.path());
+    let removed = Mutex::new(false);
+    let disk = Disk::with_faults(Arc::new(Hook(move |operation, path: &Path| {
+        let mut removed = removed.lock().unwrap();
+        match operation {
+            Operation::Unlink => *removed = path.extension().is_some_and(|e| e == "segment"),
+            Operation::SyncDirectory if std::mem::take(&mut *removed) => {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+            _ => {}
+        }
+        Ok(())
+    })));
+    let (store, log, troubles) = open_with(directory.path(), disk);
+    settle_all(&store, &log);
+    assert_eq!(segments(directory.path()).len(), 1, "all but the active one went");
+    assert!(log.first() > 300, "{}", log.first());
+    let troubles = troubles.lock().unwrap();
+    assert!(matches!(&troubles[..], [Trouble::Retention { .. }]), "told, and once: {troubles:?}");
+}
+
+#[test]
+fn a_segment_that_cannot_be_removed_stays_is_told_once_and_goes_when_it_can() {
+    let directory = tempfile::tempdir().unwrap();
+    held(directory.path());
+    let flaky = Flaky::new();
+    let (store, log, troubles) = open_with(directory.path(), flaky.disk());
+    flaky.fail(
+        |operation, path| operation == Operation::Unlink && path.extension().is_some_and(|e| e == "segment"),
+        13,
+    );
+    settle_all(&store, &log);
+    settle_all(&store, &log);
+    assert_eq!(log.first(), 1);
+    assert_eq!(read(&log, 1).len(), 400, "it can still be read");
+    assert_eq!(troubles.lock().unwrap().len(), 1, "{troubles:?}");
+    assert!(store.poisoned().is_none(), "no reason to end all writing");
+    flaky.heal();
+    settle_all(&store, &log);
+    assert!(log.first() > 300);
+}
+
+#[test]
+fn a_segment_that_somebody_else_removed_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    held(directory.path());
+    let (store, log, troubles) = open_with(directory.path(), Disk::default());
+    std::fs::remove_file(&segments(directory.path())[0]).unwrap();
+    settle_all(&store, &log);
+    assert!(log.first() > 300, "{}", log.first());
+    assert_eq!(*troubles.lock().unwrap(), []);
+}
+
+#[test]
+fn a_reader_beside_retention_finds_records_or_a_hole_and_no_error() {
+    let directory = tempfile::tempdir().unwrap();
+    held(directory.path());
+    let reader: Arc<OnceLock<Arc<Log>>> = Arc::default();
+    let (log_of, seen) = (Arc::clone(&reader), Arc::new(Mutex::new(0)));
+    let count = Arc::clone(&seen);
+    let disk = Disk::with_faults(Arc::new(Hook(move |operation, path: &Path| {
+        // Right after the removal of a segment.
+        if operation == Operation::SyncDirectory
+            && path.ends_with("t")
+            && let Some(log) = log_of.get()
+        {
+            let item = Cursor::new(Arc::clone(log), 1).next();
+            assert!(matches!(item, Ok(Some(Item::Hole { from: 1, .. }))), "{item:?}");
+            assert!(matches!(log.read(1, 64), Ok(None)));
+            *count.lock().unwrap() += 1;
+        }
+        Ok(())
+    })));
+    let (store, log, _) = open_with(directory.path(), disk);
+    assert!(reader.set(Arc::clone(&log)).is_ok());
+    settle_all(&store, &log);
+    assert!(*seen.lock().unwrap() > 2, "the reader looked in between");
+}

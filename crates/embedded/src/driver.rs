@@ -8,7 +8,7 @@ use broker::{
     Batch, BoxFuture, Browse, Capabilities, Credit, Driver, Error, ErrorKind, Health, Position, Receipt,
     Selection, Source, Start, Subscription, SubscriptionInfo,
 };
-use log::{Damage, Log, SettleLog, Store, StoreError};
+use log::{Damage, Log, SettleLog, Store, StoreError, Tell};
 use parking_lot::Mutex;
 
 use crate::config::{Config, OpenError};
@@ -19,7 +19,7 @@ pub(crate) const RECORD_BYTES_MAX: usize = (16 << 20) + (64 << 10);
 /// A durable broker in this process. Dropping it without [`Driver::close`] is a crash to it: what was answered stays.
 #[derive(Debug)]
 pub struct Embedded {
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) status: Arc<Status>,
     damage: Vec<Damage>,
     /// Subscriptions whose settle logs could not be read. They begin anew at the earliest, and until they do nothing is
@@ -56,7 +56,9 @@ impl Embedded {
     }
 
     pub(crate) fn open_with(path: &Path, options: log::Options) -> Result<Arc<Self>, OpenError> {
-        let (store, damage) = Store::open(path, options)?;
+        let directory = path.to_owned();
+        let tell = Tell::new(move |trouble| tracing::warn!(path = %directory.display(), "{trouble}"));
+        let (store, damage) = Store::open(path, log::Options { tell, ..options })?;
         for damage in &damage {
             tracing::error!(path = %path.display(), "the data directory is damaged: {damage}");
         }
@@ -65,7 +67,7 @@ impl Embedded {
             _ => None,
         });
         let lost = Mutex::new(lost.collect());
-        Ok(Arc::new(Self { store, status: Arc::default(), damage, lost }))
+        Ok(Arc::new(Self { store: Arc::new(store), status: Arc::default(), damage, lost }))
     }
 
     /// What was found damaged at the opening; it was logged as well.
@@ -94,7 +96,7 @@ impl Embedded {
         self.status.open.lock().contains(name)
     }
 
-    fn claim(&self, name: &str) -> Result<Opened, Error> {
+    pub(crate) fn claim(&self, name: &str) -> Result<Opened, Error> {
         if !self.status.open.lock().insert(name.to_owned()) {
             let message =
                 format!("subscription {name} is open in this process already: close that source first");
@@ -145,6 +147,9 @@ impl Embedded {
     }
 
     fn open_source(&self, wanted: &Subscription, credit: Credit) -> Result<Box<dyn Source>, Error> {
+        self.usable()?;
+        // Claimed first, so that it cannot be deleted between the look and the opening.
+        let opened = self.claim(&wanted.name)?;
         let settles = self.subscription(&wanted.name)?;
         sound(&settles)?;
         if **settles.log().name() != *wanted.topic {
@@ -157,7 +162,6 @@ impl Embedded {
             None => None,
             Some(position) => Some(number(position)?.saturating_add(1)),
         };
-        let opened = self.claim(&wanted.name)?;
         Ok(Box::new(crate::source::EmbeddedSource::new(settles, opened, wanted.ordered, until, credit)))
     }
 }
@@ -243,7 +247,11 @@ impl Driver for Embedded {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.status.closed.store(true, Ordering::Release);
-            self.store.close();
+            let store = Arc::clone(&self.store);
+            let ended = tokio::task::spawn_blocking(move || store.close()).await;
+            if let Err(error) = ended {
+                tracing::error!(%error, "the embedded broker's store did not close properly");
+            }
             // Sources learn of it, and end.
             self.store.logs().iter().for_each(|log| log.wake());
         })

@@ -54,10 +54,11 @@ impl Embedded {
 
     pub(crate) fn delete_subscription(&self, name: &str) -> Result<(), Error> {
         self.usable()?;
-        if self.is_open(name) {
+        // Held until it is deleted: nobody opens meanwhile what is about to be gone.
+        let _claimed = self.claim(name).map_err(|_| {
             let message = format!("subscription {name} is open: remove it from the configuration first");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
+            Error::new(ErrorKind::Conflict, message)
+        })?;
         let existed = self.store.delete_settle_log(name).map_err(|error| of_store(&error))?;
         let was_lost = self.found_again(name);
         if existed || was_lost {

@@ -3,8 +3,8 @@
 use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use broker::{
@@ -12,7 +12,9 @@ use broker::{
     RefusalKind, Settle, Source, Start, Subscription,
 };
 use bytes::Bytes;
+use futures::FutureExt;
 use log::{Disk, Faults, Operation, Options};
+use parking_lot::Mutex;
 
 use crate::{Config, Damage, Embedded, OpenError};
 
@@ -423,6 +425,72 @@ async fn what_a_purge_or_seek_takes_is_revoked_before_anything_else_is_said() {
     assert!(found[..5].iter().all(|input| matches!(input, Input::Revoked(_))), "{found:?}");
     assert_eq!(delivered(&found), [1, 2, 3, 4, 5], "the settle did not count");
     assert_eq!(source.lag().records, 10);
+}
+
+/// Opens a subscription while its file is being removed.
+#[derive(Debug, Default)]
+struct OpensMeanwhile {
+    broker: OnceLock<Weak<Embedded>>,
+    opened: Mutex<Option<Result<(), ErrorKind>>>,
+}
+
+impl Faults for OpensMeanwhile {
+    fn before(&self, operation: Operation, path: &Path) -> Result<(), (usize, io::Error)> {
+        if operation == Operation::Unlink
+            && path.extension().is_some_and(|e| e == "settle")
+            && let Some(broker) = self.broker.get().and_then(Weak::upgrade)
+        {
+            let opened = broker.open(&subscription("s"), AMPLE).now_or_never().unwrap();
+            *self.opened.lock() = Some(opened.map(drop).map_err(|error| error.kind));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_being_deleted_cannot_be_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let faults = Arc::new(OpensMeanwhile::default());
+    let broker = open_on(directory.path(), Arc::clone(&faults) as Arc<dyn Faults>);
+    faults.broker.set(Arc::downgrade(&broker)).unwrap();
+    broker.ensure(&subscription("s")).await.unwrap();
+    broker.delete("s").await.unwrap();
+    assert_eq!(*faults.opened.lock(), Some(Err(ErrorKind::Conflict)));
+    broker.ensure(&subscription("s")).await.unwrap();
+    broker.open(&subscription("s"), AMPLE).await.unwrap();
+}
+
+/// The disk answers when it is told to.
+#[derive(Debug, Default)]
+struct Slow(Mutex<Option<std::sync::mpsc::Receiver<()>>>);
+
+impl Faults for Slow {
+    fn before(&self, operation: Operation, _: &Path) -> Result<(), (usize, io::Error)> {
+        if operation == Operation::Sync
+            && let Some(go_on) = self.0.lock().take()
+        {
+            go_on.recv().unwrap();
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn closing_waits_for_the_disk_without_holding_up_the_runtime() {
+    let directory = tempfile::tempdir().unwrap();
+    let faults = Arc::new(Slow::default());
+    let broker = open_on(directory.path(), Arc::clone(&faults) as Arc<dyn Faults>);
+    broker.ensure_topic("t").await.unwrap();
+    let (go_on, waits) = std::sync::mpsc::channel();
+    *faults.0.lock() = Some(waits);
+    let published = broker.publish(Batch {
+        topic: "t".into(),
+        records: vec![record(None, b"x")],
+        deadline: Instant::now() + Duration::from_secs(60),
+    });
+    // On one thread: were it held up, nobody would let the disk go on.
+    let ((), outcomes, ()) = tokio::join!(broker.close(), published, async { go_on.send(()).unwrap() });
+    assert!(outcomes[0].is_durable(), "what was taken in is answered: {outcomes:?}");
 }
 
 #[tokio::test]

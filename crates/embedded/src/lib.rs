@@ -8,8 +8,17 @@
 //! # Where it blocks
 //!
 //! Publishing never blocks: it encodes and queues. Reading (`poll_next`, `load`, `browse`) reads files on the calling
-//! task, at most 256 KiB or one record at a time: from the page cache that is microseconds, from a disk as long as the
-//! disk takes. Making sure of topics and subscriptions, deleting and closing wait for some syncs.
+//! task, at most 256 KiB or one record at a time: from the page cache, where a topic's recent records are, that is
+//! microseconds, from a disk as long as the disk takes. Handing each read to a thread of its own would cost more than
+//! nearly all of them take, and a poll that returns before it has read would have to be polled again. Making sure of
+//! topics and subscriptions and deleting wait for some syncs, on the calling task too: they are rare. Closing waits for
+//! the disk on a thread of its own, so a caller can bound it by a timeout; it goes on behind that.
+//!
+//! # When the disk fails
+//!
+//! After a failed write or sync, publishing refuses, [`health`](broker::Driver::health) tells why, and every open source
+//! ends with [`Corrupt`](broker::ErrorKind::Corrupt): what it handed out could not be settled durably. A restart begins
+//! with what had been durable.
 
 mod browse;
 mod codec;

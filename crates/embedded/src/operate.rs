@@ -93,6 +93,7 @@ pub(crate) fn lag(
         return Lag::default();
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Zero where the clock was ahead when it was taken in, and never negative.
     let oldest = oldest_ms(settles, settles.floor());
     let oldest = oldest.map(|taken_in| now.saturating_sub(Duration::from_millis(taken_in)));
     Lag { records, oldest }

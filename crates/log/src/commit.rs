@@ -12,6 +12,7 @@ use crate::reserve::Reserve;
 use crate::segment;
 use crate::settle::SettleLog;
 use crate::store::{Appended, Shared};
+use crate::trouble::Trouble;
 use crate::writer::{BUFFER, Writer};
 
 pub(crate) struct Committer {
@@ -138,7 +139,12 @@ impl Committer {
                 {
                     break 'failed (failure, at);
                 }
-                match writer.stage(&mut pending.batch, &mut self.buffer, now_ms()) {
+                let now_ms = (self.shared.options.clock)();
+                if let Some(by_ms) = writer.follow_clock(now_ms) {
+                    let log = Arc::clone(log.name());
+                    self.shared.options.tell.tell(&Trouble::ClockSetBack { log, by_ms });
+                }
+                match writer.stage(&mut pending.batch, &mut self.buffer, now_ms) {
                     Ok((first, time_ms)) => pending.outcome = Some(Ok(Appended { first, time_ms })),
                     Err(error) => break 'failed (Failure::of(&log, "write to", &error), at),
                 }

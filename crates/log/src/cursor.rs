@@ -13,7 +13,8 @@ const SKIP_READING: u64 = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub sequence: u64,
-    /// When it was taken in, in milliseconds since the Unix epoch; never goes back within a log.
+    /// When it was taken in, in milliseconds since the Unix epoch. Goes back within a log only after a clock that had been
+    /// more than a minute ahead was set right.
     pub time_ms: u64,
     /// Where it stands in its segment, for [`Log::read`].
     pub offset: u32,

@@ -72,10 +72,11 @@ impl Log {
         directory: PathBuf,
     ) -> Result<(Arc<Self>, Vec<Damage>), OpenError> {
         let recovered = recover::recover(disk, &directory, &name)?;
-        let last_ms = recovered.segments.iter().map(|s| s.last_ms).max().unwrap_or(0);
+        let last_ms = recovered.segments.iter().rev().map(|s| s.last_ms).find(|last_ms| *last_ms > 0);
         let active = &recovered.segments[recovered.segments.len() - 1];
         let path = segment::path(&directory, active.base);
-        let writer = Writer::new(disk.clone(), Arc::new(recovered.active), path, active, last_ms);
+        let writer =
+            Writer::new(disk.clone(), Arc::new(recovered.active), path, active, last_ms.unwrap_or(0));
         let log = Self {
             id,
             name,
@@ -134,7 +135,8 @@ impl Log {
         wake_all(&self.wakers);
     }
 
-    /// The first record of this time or later; [`Log::end`] where there is none. Reads up to an index interval.
+    /// The first record of this time or later; [`Log::end`] where there is none. Reads up to an index interval. What was
+    /// stamped by a clock that had been far ahead counts as later.
     pub fn first_at(self: &Arc<Self>, time_ms: u64) -> io::Result<u64> {
         let from = {
             let segments = self.segments.read();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::commit::{Committer, now_ms};
+use crate::commit::Committer;
 use crate::log::Log;
 use crate::segment::{self, Segment};
 use crate::trouble::Trouble;
@@ -49,7 +49,11 @@ impl Committer {
                 if segments.len() == 1 || floor.is_some_and(|floor| oldest.end > floor) {
                     return None;
                 }
-                let left_ms = oldest.last_ms.saturating_add(age_ms).saturating_sub(now_ms());
+                // No record is younger than those after it, nor than now, whatever a glitch of the clock stamped it with.
+                let now_ms = (self.shared.options.clock)();
+                let times = segments.iter().map(|segment| segment.last_ms).filter(|last_ms| *last_ms > 0);
+                let last_ms = times.min().unwrap_or(now_ms).min(now_ms);
+                let left_ms = last_ms.saturating_add(age_ms).saturating_sub(now_ms);
                 if left_ms > 0 && total <= self.shared.options.retention_bytes && !short {
                     return Some(Duration::from_millis(left_ms));
                 }

@@ -54,7 +54,8 @@ impl Segment {
 
     /// A sequence at or before the first record of this time or later.
     pub(crate) fn sequence_before(&self, time_ms: u64) -> u64 {
-        let after = self.index.partition_point(|point| point.time_ms < time_ms);
+        // Not by halves: times are not in order where a clock was set back.
+        let after = self.index.iter().position(|point| point.time_ms >= time_ms).unwrap_or(self.index.len());
         after.checked_sub(1).map_or(self.base, |at| self.index[at].sequence)
     }
 

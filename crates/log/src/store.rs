@@ -44,6 +44,8 @@ pub struct Options {
     pub settle_delay: Duration,
     pub disk: Disk,
     pub tell: Tell,
+    /// Milliseconds since the Unix epoch.
+    pub clock: fn() -> u64,
 }
 
 impl Default for Options {
@@ -58,6 +60,7 @@ impl Default for Options {
             settle_delay: Duration::from_millis(50),
             disk: Disk::default(),
             tell: Tell::default(),
+            clock: crate::commit::now_ms,
         }
     }
 }

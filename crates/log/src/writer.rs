@@ -12,6 +12,9 @@ const DIRECT: usize = 128 * 1024;
 /// The copied-together bytes are written out when they are this many.
 pub(crate) const BUFFER: usize = 1 << 20;
 
+/// How far the newest record's time may be ahead of the clock and be kept to, so that times do not go back.
+const AHEAD_MS_MAX: u64 = 60_000;
+
 /// The writing end of a log: its active segment. Only the committer writes.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -62,8 +65,16 @@ impl Writer {
         self.tail.last_ms
     }
 
+    /// Where the newest record is stamped more than a minute ahead of the clock, the clock has been set back: times go on
+    /// from it then, or a single glitch would stamp all records for years. Returns by how much.
+    pub(crate) fn follow_clock(&mut self, now_ms: u64) -> Option<u64> {
+        let ahead_ms = self.tail.last_ms.checked_sub(now_ms).filter(|ahead_ms| *ahead_ms > AHEAD_MS_MAX)?;
+        self.tail.last_ms = now_ms;
+        Some(ahead_ms)
+    }
+
     /// Stamps a batch and puts it into `buffer` (which is this log's until [`Writer::flush`]) or the file. Returns the
-    /// first sequence and the time, which never goes back within a log.
+    /// first sequence and the time, which goes back by no clock's small corrections.
     pub(crate) fn stage(
         &mut self,
         batch: &mut Batch,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -98,6 +99,50 @@ fn a_segment_that_cannot_be_removed_stays_is_told_once_and_goes_when_it_can() {
     flaky.heal();
     settle_all(&store, &log);
     assert!(log.first() > 300);
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_a_moment_is_told_and_forgotten() {
+    static NOW_MS: AtomicU64 = AtomicU64::new(HOUR_MS);
+    const HOUR_MS: u64 = 3_600_000;
+    let directory = tempfile::tempdir().unwrap();
+    let troubles = Troubles::default();
+    let told = Arc::clone(&troubles);
+    let options = || Options {
+        tell: Tell::new({
+            let told = Arc::clone(&told);
+            move |trouble| told.lock().unwrap().push(trouble.clone())
+        }),
+        clock: || NOW_MS.load(Ordering::Relaxed),
+        retention_age: Duration::from_secs(3600),
+        ..options()
+    };
+    let (store, _) = Store::open(directory.path(), options()).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    let at = |now_ms| {
+        NOW_MS.store(now_ms, Ordering::Relaxed);
+        append(&store, &log, &[&[0; 500]]).unwrap().time_ms
+    };
+    assert_eq!([at(HOUR_MS), at(HOUR_MS - 1000)], [HOUR_MS; 2], "small corrections do not turn times back");
+    // A century ahead, for more than a segment.
+    (0..20).for_each(|_| assert_eq!(at(900_000 * HOUR_MS), 900_000 * HOUR_MS));
+    assert_eq!(at(HOUR_MS + 5), HOUR_MS + 5, "the next record has the clock's time again");
+    assert!(matches!(troubles.lock().unwrap()[..], [Trouble::ClockSetBack { .. }]), "{troubles:?}");
+    (0..20).for_each(|_| assert_eq!(at(HOUR_MS + 7), HOUR_MS + 7));
+    assert_eq!(log.first_at(HOUR_MS).unwrap(), 1);
+    assert!(log.first_at(HOUR_MS + 6).unwrap() <= 24, "nothing of that time is left out");
+    assert!(segments(directory.path()).len() > 3);
+    (0..20).for_each(|_| assert_eq!(at(2 * HOUR_MS + 10), 2 * HOUR_MS + 10));
+    assert!(
+        log.first() > 23,
+        "what was stamped a century ahead grows old with what follows: {}",
+        log.first()
+    );
+    drop((store, log));
+    let (store, _) = Store::open(directory.path(), options()).unwrap();
+    let log = store.log("t").unwrap();
+    assert_eq!(append(&store, &log, &[b"x"]).unwrap().time_ms, 2 * HOUR_MS + 10, "nor is it remembered");
+    assert_eq!(troubles.lock().unwrap().len(), 1, "told once: {troubles:?}");
 }
 
 #[test]

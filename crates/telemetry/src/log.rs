@@ -7,7 +7,7 @@ use tracing::{debug, error, info, trace, warn};
 use crate::{AttemptResult, Happened, Observer, Shown, Trace};
 
 /// Writes what happens to the log. What happens for every event is `debug`; what an operator should see is `warn`, at
-/// most [`LINES_A_SECOND`] of a kind, so that an outage does not drown its own cause.
+/// most ten lines a second of a kind, so that an outage does not drown its own cause.
 #[derive(Debug)]
 pub struct Log {
     begun: Instant,

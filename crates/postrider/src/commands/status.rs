@@ -36,6 +36,12 @@ fn overview(status: &Value) -> String {
             broker["health"].as_str().unwrap_or("-")
         ));
     }
+    for topic in status["topics"].as_array().into_iter().flatten() {
+        if let Some(reason) = topic["full"]["reason"].as_str() {
+            let name = topic["name"].as_str().unwrap_or("-");
+            lines.push(format!("topic {name} is full: {}", output::printable(reason)));
+        }
+    }
     let subscriptions: Vec<Status> =
         serde_json::from_value(status["subscriptions"].clone()).unwrap_or_default();
     let header =

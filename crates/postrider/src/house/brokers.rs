@@ -116,6 +116,11 @@ impl Watch {
 
     fn look_at_lag(&self) {
         for status in self.subscriptions.list() {
+            if status.state == "drained" {
+                // A gauge that nobody sets any more says nothing true.
+                self.metrics.forget_subscription(&status.name);
+                continue;
+            }
             let oldest = status.oldest_age_ms.map(Duration::from_millis);
             self.metrics.set_lag(&status.name, status.lag, oldest);
             self.metrics.set_held(&status.name, status.held, status.retrying);

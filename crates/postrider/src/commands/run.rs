@@ -15,7 +15,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         .thread_name("postrider")
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let house = House::build(loaded, Vec::new()).await?;
         let addresses = house.addresses();
@@ -29,7 +29,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         let running = house.start()?;
         let why = signals.next().await;
         running.end(why, &mut signals).await
-    })
+    });
+    // A disk that hangs must not keep the process.
+    runtime.shutdown_background();
+    ended
 }
 
 /// A sidecar shares its cores with the service: two workers carry more than a pod's traffic.

@@ -24,7 +24,9 @@ pub(crate) fn run(args: DevArgs) -> Result<(), Failure> {
     // The terminal shows what happens to events; the log is for what is wrong.
     telemetry::init_logging(telemetry::LogFormat::Text, "warn").map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(dev(args))
+    let ended = runtime.block_on(dev(args));
+    runtime.shutdown_background();
+    ended
 }
 
 async fn dev(args: DevArgs) -> Result<(), Failure> {

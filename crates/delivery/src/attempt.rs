@@ -1,4 +1,4 @@
-//! One attempt: load, POST, judge, publish the reply.
+//! One attempt: wait for room, load, POST, judge, publish the reply.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,7 @@ use telemetry::{Telemetry, Trace};
 use crate::Spec;
 use crate::push::{self, HEAD_KEPT, Part, Pool, Push, Received, Table, Template};
 use crate::reply::{Cause, Replies, Unpublished};
+use crate::room::{Room, Turn};
 use crate::story::Story;
 
 /// Everything that attempts of one subscription share, as its present configuration has it. Attempts hold on to the one
@@ -34,12 +35,17 @@ pub(crate) struct Job {
     pub(crate) attempt: Attempt,
     pub(crate) probe: bool,
     pub(crate) parts: Vec<JobPart>,
+    pub(crate) room: Arc<Room>,
+    /// `None`: a recall does not concern it.
+    pub(crate) turn: Option<Turn>,
 }
 
 pub(crate) struct JobPart {
     pub(crate) token: Token,
     /// Which POST of this delivery this is, from 1.
     pub(crate) number: u32,
+    /// Size of its record on the broker.
+    pub(crate) bytes: u32,
     pub(crate) record: Load,
 }
 
@@ -67,6 +73,7 @@ impl Load {
 /// How an attempt ended, delivery by delivery.
 #[derive(Debug)]
 pub(crate) struct Finished {
+    /// The longest of its requests'.
     pub(crate) latency: Duration,
     pub(crate) ended: Vec<Ended>,
 }
@@ -108,6 +115,10 @@ struct Loaded {
 /// Longest time that a record takes from the broker's disk.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Most bytes of records in one request, unless a single one is larger. An attempt with more makes several requests, one
+/// after another: several attempts are to have room beside each other, and few webhooks take a larger body.
+const REQUEST_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 const RETRY_EVENT: Outcome = Outcome::Retry { scope: Scope::Event, after: None };
 
 pub(crate) fn wall_ms() -> u64 {
@@ -142,9 +153,29 @@ impl Endpoint {
 
     /// Makes the attempt. Dropping the future closes its connection.
     pub(crate) async fn deliver(self: Arc<Self>, job: Job) -> Finished {
-        let parts = load(job.parts).await;
+        let Job { probe, parts, room, turn, .. } = job;
+        let mut finished = Finished { latency: Duration::ZERO, ended: Vec::with_capacity(parts.len()) };
+        let mut parts = parts.into_iter();
+        while !parts.as_slice().is_empty() {
+            let (count, bytes) = next_request(parts.as_slice());
+            // The records that are loaded live as long as this.
+            let Some(_taken) = room.take(bytes, turn).await else { break };
+            let loaded = load(parts.by_ref().take(count)).await;
+            if !self.request(&loaded, probe, &mut finished).await {
+                break;
+            }
+        }
+        // Nothing overtakes what failed.
+        let unreached = |part: JobPart| Ended { token: part.token, outcome: Outcome::Unreached, last: None };
+        finished.ended.extend(parts.map(unreached));
+        finished
+    }
+
+    /// Makes one request of the attempt. Whether the next may follow.
+    async fn request(&self, parts: &[Loaded], probe: bool, finished: &mut Finished) -> bool {
         if let Some(error) = parts.iter().find_map(|part| part.record.as_ref().err()) {
-            return self.unloadable(&parts, error);
+            self.unloadable(parts, error, finished);
+            return false;
         }
         let deliverable = |record: &Record| self.template.is_raw() || matches!(record.body, Body::Event(_));
         let sent: Vec<Part<'_>> = parts
@@ -155,12 +186,12 @@ impl Endpoint {
         let begun = Instant::now();
         let verdict = match sent.as_slice() {
             [] => None,
-            sent => Some(self.post(sent, job.probe).await),
+            sent => Some(self.post(sent, probe).await),
         };
-        let latency = begun.elapsed();
+        finished.latency = finished.latency.max(begun.elapsed());
         // A probe that asked nobody says nothing about the endpoint.
-        let asked_nobody = job.probe && verdict.is_none();
-        let ended = parts.iter().filter_map(|part| {
+        let asked_nobody = probe && verdict.is_none();
+        finished.ended.extend(parts.iter().filter_map(|part| {
             let record = part.record.as_deref().ok()?;
             Some(match (&record.body, &verdict) {
                 (Body::Foreign { .. }, None) if asked_nobody => {
@@ -172,23 +203,22 @@ impl Endpoint {
                 (_, Some(verdict)) => verdict.of(part.token, record),
                 (_, None) => return None,
             })
-        });
-        Finished { latency, ended: ended.collect() }
+        }));
+        verdict.is_none_or(|verdict| verdict.outcome == Outcome::Done)
     }
 
     /// No POST is made where one of its records cannot be read, because the rest would overtake it. That spends nothing:
     /// either the lease has died, which the source is about to tell, or the broker is away.
-    fn unloadable(&self, parts: &[Loaded], error: &broker::Error) -> Finished {
+    fn unloadable(&self, parts: &[Loaded], error: &broker::Error, finished: &mut Finished) {
         if error.kind != broker::ErrorKind::NotFound {
             tracing::warn!(subscription = %self.name, %error, "a delivery cannot be read from the broker");
         }
         let answer: Arc<str> = format!("cannot be read from the broker: {error}").into();
-        let ended = parts.iter().map(|part| {
+        finished.ended.extend(parts.iter().map(|part| {
             let key = part.record.as_ref().ok().and_then(|record| own_key(record));
             let last = Last { key, at_ms: wall_ms(), status: None, answer: answer.clone(), foreign: false };
             Ended { token: part.token, outcome: Outcome::Unreached, last: Some(Box::new(last)) }
-        });
-        Finished { latency: Duration::ZERO, ended: ended.collect() }
+        }));
     }
 
     async fn post(&self, parts: &[Part<'_>], probe: bool) -> Verdict {
@@ -251,8 +281,21 @@ fn foreign(token: Token, record: &Record, reason: &str) -> Ended {
     Ended { token, outcome: Outcome::DeadLetter, last: Some(Box::new(last)) }
 }
 
-async fn load(parts: Vec<JobPart>) -> Vec<Loaded> {
-    let loading = parts.into_iter().map(|part| async move {
+/// How many of the parts go into the next request, one at least, and their bytes.
+fn next_request(parts: &[JobPart]) -> (usize, u64) {
+    let (mut count, mut bytes) = (0, 0);
+    for part in parts {
+        let with = bytes + u64::from(part.bytes);
+        if count > 0 && with > REQUEST_BYTES_MAX {
+            break;
+        }
+        (count, bytes) = (count + 1, with);
+    }
+    (count, bytes)
+}
+
+async fn load(parts: impl Iterator<Item = JobPart>) -> Vec<Loaded> {
+    let loading = parts.map(|part| async move {
         Loaded { token: part.token, number: part.number, record: part.record.await_record().await }
     });
     futures::future::join_all(loading).await

@@ -45,6 +45,8 @@ pub(crate) struct Slot {
     pub(crate) posts: u32,
     pub(crate) position: Position,
     pub(crate) published_ms: u64,
+    /// Size of its record on the broker.
+    pub(crate) bytes: u32,
     pub(crate) record: Option<Box<Record>>,
     pub(crate) last: Option<Box<Last>>,
     pub(crate) letter: LetterState,
@@ -98,6 +100,7 @@ impl Held {
             posts: delivery.note.attempts,
             position: delivery.position,
             published_ms: delivery.published_ms,
+            bytes: delivery.bytes,
             record,
             last: None,
             letter: LetterState::None,

@@ -16,6 +16,7 @@ mod letters;
 mod life;
 mod push;
 mod reply;
+mod room;
 mod shared;
 mod spec;
 mod status;

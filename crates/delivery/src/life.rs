@@ -66,7 +66,8 @@ impl Life {
             }
             let wait = match end {
                 Ok(End::Drained) => break,
-                Ok(End::Reopen) => continue,
+                Ok(End::Reopen) if self.drain.is_none() => continue,
+                Ok(End::Reopen) => break,
                 Ok(End::Lost(error)) => self.tell_lost(&error, &mut backoff),
                 Err(panic) => self.tell_panic(panic.as_ref(), &mut backoff),
             };

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 use crate::letters::Choice;
 use crate::{Error, Spec, Status};
 
+/// The reason that status gives for an operator's pause.
+pub(crate) const PAUSED_BY_OPERATOR: &str = "paused by an operator";
+
 /// One subscription's face to the rest of the process. The task never waits for a lock of it: each is held for a few
 /// loads and stores.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Shared {
     control: Mutex<Control>,
     /// Counts changes of `control`, so that the task looks at it only when there is news.
     version: AtomicU64,
+    /// What of `control` the status takes into account.
+    reported: Mutex<Control>,
     waker: AtomicWaker,
     /// Read by attempts when a connection is refused.
     pub(crate) app_up: Arc<AtomicBool>,
@@ -47,11 +52,13 @@ pub(crate) enum Command {
 
 impl Shared {
     pub(crate) fn new(spec: Arc<Spec>, app_up: bool, changed: Arc<Notify>) -> Self {
+        let control = Control { paused: false, resumes: 0, app_up };
         Self {
             status: Mutex::new(initial(&spec)),
             spec: Mutex::new(spec),
             ensured: AtomicBool::new(false),
-            control: Mutex::new(Control { paused: false, resumes: 0, app_up }),
+            control: Mutex::new(control),
+            reported: Mutex::new(control),
             version: AtomicU64::new(0),
             waker: AtomicWaker::new(),
             app_up: Arc::new(AtomicBool::new(app_up)),
@@ -74,8 +81,24 @@ impl Shared {
         });
     }
 
+    /// As the task reported it last, except that a word which the task has not taken up yet shows already.
     pub(crate) fn status(&self) -> Status {
-        self.status.lock().clone()
+        let mut status = self.status.lock().clone();
+        let (wanted, reported) = (self.control(), *self.reported.lock());
+        if wanted.paused && status.state == "running" {
+            "paused".clone_into(&mut status.state);
+            status.reason = Some(PAUSED_BY_OPERATOR.to_owned());
+        } else if !wanted.paused && wanted.resumes != reported.resumes && status.state == "paused" {
+            "running".clone_into(&mut status.state);
+            status.reason = None;
+        }
+        status
+    }
+
+    /// What the task says, having heeded this.
+    pub(crate) fn report(&self, heeded: Control, change: impl FnOnce(&mut Status)) {
+        self.update(change);
+        *self.reported.lock() = heeded;
     }
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
@@ -110,13 +133,12 @@ impl Shared {
 
     /// Changes what is wanted and wakes the task.
     pub(crate) fn steer(&self, change: impl FnOnce(&mut Control)) {
-        let app_up = {
-            let mut control = self.control.lock();
-            change(&mut control);
-            control.app_up
-        };
-        self.app_up.store(app_up, Ordering::Relaxed);
+        let mut control = self.control.lock();
+        change(&mut control);
+        // Under the lock, so that the last to change it is also the last to be heard.
+        self.app_up.store(control.app_up, Ordering::Relaxed);
         self.version.fetch_add(1, Ordering::Release);
+        drop(control);
         self.waker.wake();
     }
 

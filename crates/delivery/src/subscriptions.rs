@@ -89,8 +89,7 @@ impl Subscriptions {
         if known.get(&spec.name).is_some_and(|known| known.running().is_some()) {
             return Err(Error::Duplicate(spec.name));
         }
-        // An app of which nothing is known yet is not up: it is to be seen so first.
-        let app_up = spec.app.as_ref().is_none_or(|app| self.inner.apps.lock().get(app) == Some(&true));
+        let app_up = self.is_up(spec.app.as_deref());
         let name = spec.name.clone();
         let spec = Arc::new(spec);
         let shared = Arc::new(Shared::new(spec.clone(), app_up, self.inner.changed.clone()));
@@ -114,12 +113,17 @@ impl Subscriptions {
     pub async fn replace(&self, spec: Spec) -> Result<(), Error> {
         self.check(&spec)?;
         let running = self.find(&spec.name)?;
-        let app_up = spec.app.as_ref().is_none_or(|app| self.inner.apps.lock().get(app) == Some(&true));
-        let name = spec.name.clone();
+        let (name, app) = (spec.name.clone(), spec.app.clone());
         let spec = Arc::new(spec);
         self.ask(&name, &running, |done| Command::Replace { spec, done }).await?;
-        running.shared.steer(|control| control.app_up = app_up);
+        // What the app is now: it may have come up while this waited.
+        running.shared.steer(|control| control.app_up = self.is_up(app.as_deref()));
         Ok(())
+    }
+
+    /// An app of which nothing is known yet is not up: it is to be seen so first.
+    fn is_up(&self, app: Option<&str>) -> bool {
+        app.is_none_or(|app| self.inner.apps.lock().get(app) == Some(&true))
     }
 
     /// Whether its webhook can be delivered to at all.
@@ -216,7 +220,8 @@ impl Subscriptions {
         pending
     }
 
-    /// All of them, drained ones included, by name; at most a second old, and 100 ms while something happens.
+    /// All of them, drained ones included, by name; at most a second old, and 100 ms while something happens. An
+    /// operator's pause or resume shows at once.
     pub fn list(&self) -> Vec<Status> {
         self.inner.known.lock().values().map(Known::status).collect()
     }

@@ -64,15 +64,18 @@ impl Actor<'_> {
             let Some((feed, lease)) = self.feed_of(token) else { continue };
             let Some(slot) = feed.held.get_mut(token) else { continue };
             slot.posts += 1;
-            let number = slot.posts;
+            let (number, bytes) = (slot.posts, slot.bytes);
             let record = match &slot.record {
                 Some(record) => Load::Here(record.clone()),
                 None => Load::Stored(feed.source.load(lease)),
             };
-            parts.push(JobPart { token, number, record });
+            parts.push(JobPart { token, number, bytes, record });
         }
         if parts.len() == tokens.len() {
-            self.attempts.begin(self.endpoint.clone(), Job { attempt, probe, parts });
+            // A probe was asked for by what recalls the others.
+            let turn = (!probe).then(|| self.room.turn());
+            let job = Job { attempt, probe, parts, room: self.room.clone(), turn };
+            self.attempts.begin(self.endpoint.clone(), job);
         } else {
             // The engine never names what was revoked; should it, the attempt must end all the same.
             debug_assert!(false, "an attempt of a delivery that is not held");

@@ -74,7 +74,11 @@ impl Actor<'_> {
 
     fn poll_control(&mut self, cx: &mut Context<'_>) -> bool {
         let version = self.life.shared.watch(cx.waker());
-        std::mem::replace(&mut self.seen.version, version) != version
+        let news = std::mem::replace(&mut self.seen.version, version) != version;
+        if news {
+            self.report_now();
+        }
+        news
     }
 
     fn poll_commands(&mut self, cx: &mut Context<'_>) -> bool {
@@ -87,6 +91,7 @@ impl Actor<'_> {
                 return first || self.commands.len() > before;
             };
             self.commands.push(command);
+            self.report_now();
         }
         self.commands.len() > before
     }
@@ -99,7 +104,10 @@ impl Actor<'_> {
         {
             any = true;
             if let Some(error) = ended {
-                self.lost = Some((id, error));
+                // Without its topic the subscription is over, whatever else ended in the same moment.
+                if self.lost.as_ref().is_none_or(|(lost, _)| *lost != TOPIC) {
+                    self.lost = Some((id, error));
+                }
                 break;
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use telemetry::Happened;
 use super::Actor;
 use crate::attempt::{Endpoint, Last, Load, trace_of, wall_ms};
 use crate::held::LetterState;
+use crate::room::Room;
 use crate::story::id_of;
 
 /// Longest time that a dead letter takes to become durable before its delivery goes back to waiting.
@@ -51,10 +53,17 @@ pub(super) struct Wanted {
 }
 
 /// The dead letters on their way: some being written, each with its record in memory, the rest waiting.
-#[derive(Default)]
 pub(super) struct Letters {
+    /// Of its own: a letter is not to wait for a webhook that hangs.
+    room: Arc<Room>,
     writing: FuturesUnordered<BoxFuture<'static, Lettered>>,
     waiting: VecDeque<Wanted>,
+}
+
+impl Letters {
+    pub(super) fn new() -> Self {
+        Self { room: Room::new(), writing: FuturesUnordered::new(), waiting: VecDeque::new() }
+    }
 }
 
 impl Actor<'_> {
@@ -93,13 +102,18 @@ impl Actor<'_> {
             topic,
             last: slot.last.clone(),
         };
+        let bytes = u64::from(slot.bytes);
         let record = match &slot.record {
             Some(record) => Load::Here(record.clone()),
             None => Load::Stored(feed.source.load(lease)),
         };
         let (endpoint, publisher) = (self.endpoint.clone(), self.life.tools.publisher.clone());
         let spec = self.life.spec.clone();
-        let write = async move { write(&endpoint, &publisher, &spec.dead_letter, verdict, record).await };
+        let room = self.letters.room.clone();
+        let write = async move {
+            let _taken = room.take(bytes, None).await;
+            write(&endpoint, &publisher, &spec.dead_letter, verdict, record).await
+        };
         let write = AssertUnwindSafe(write).catch_unwind();
         self.letters.writing.push(Box::pin(write.map(move |written| {
             let written = written.unwrap_or_else(|_| {

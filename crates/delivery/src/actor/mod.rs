@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::Spec;
 use crate::attempt::{Endpoint, wall_ms};
 use crate::life::{End, Life};
+use crate::room::Room;
 use crate::shared::{Command, Control};
 use attempts::Attempts;
 use feed::Feed;
@@ -41,6 +42,7 @@ pub(crate) struct Actor<'a> {
     /// By [`SourceId`].
     feeds: [Option<Feed>; 2],
     attempts: Attempts,
+    room: Arc<Room>,
     letters: Letters,
     /// A redrive's source on its way to being open, or closed.
     opening: Option<Opening>,
@@ -138,7 +140,8 @@ impl<'a> Actor<'a> {
             epoch: Instant::now(),
             feeds: [Some(Feed::new(TOPIC, source, None)), None],
             attempts: Attempts::default(),
-            letters: Letters::default(),
+            room: Room::new(),
+            letters: Letters::new(),
             opening: None,
             closing: None,
             timer: Timer::new(),
@@ -202,6 +205,7 @@ impl<'a> Actor<'a> {
         let seen = std::mem::replace(&mut self.seen.control, control);
         if control.app_up != seen.app_up {
             self.inputs.push(Input::App(app(control.app_up)));
+            self.room.recall();
         }
         if control.paused && !seen.paused {
             self.inputs.push(Input::Pause);
@@ -218,6 +222,8 @@ impl<'a> Actor<'a> {
             match command {
                 Command::Drain { deadline, done } => {
                     let earlier = self.life.drain.replace(deadline);
+                    // The end is the drain's now, and nothing is opened after it.
+                    self.timer.reopen_at = None;
                     self.life.waiting.push(done);
                     if earlier.is_none() {
                         self.begin_to_drain();
@@ -236,6 +242,7 @@ impl<'a> Actor<'a> {
 
     fn begin_to_drain(&mut self) {
         self.inputs.push(Input::Drain);
+        self.room.recall();
         self.life.shared.set_state("draining", None);
     }
 
@@ -251,7 +258,9 @@ impl<'a> Actor<'a> {
             }
         }
         self.life.set_spec(spec.clone());
-        if reopen {
+        if self.life.drain.is_some() {
+            // It ends in any case.
+        } else if reopen {
             self.timer.reopen_at = Some(deadline);
             self.begin_to_drain();
         } else {

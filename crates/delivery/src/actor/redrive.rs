@@ -66,6 +66,7 @@ impl Actor<'_> {
             self.feeds[usize::from(LETTERS.0)] = Some(Feed::new(LETTERS, source, choice.positions));
             self.inputs.push(Input::SourceOpened(LETTERS));
         });
+        self.report_now();
         // Whoever asked may have stopped waiting; the redrive goes on.
         drop(done.send(answer));
     }

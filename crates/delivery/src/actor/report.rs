@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Actor;
 use crate::StuckKey;
+use crate::shared::PAUSED_BY_OPERATOR;
 
 /// Between two snapshots of a subscription at work, and of one at rest.
 const BUSY: Duration = Duration::from_millis(100);
@@ -16,6 +17,17 @@ const IDLE: Duration = Duration::from_secs(1);
 
 impl Actor<'_> {
     pub(super) fn tell(&self, transition: Transition) {
+        if matches!(
+            transition,
+            Transition::BreakerOpened { .. }
+                | Transition::Held { .. }
+                | Transition::PausedByAnswer
+                | Transition::PausedByDeadLetters
+                | Transition::PausedByOperator
+        ) {
+            // What waits for room has not been sent, and is not to be sent now.
+            self.room.recall();
+        }
         let subscription = &*self.endpoint.name;
         let telemetry = &self.endpoint.telemetry;
         match transition {
@@ -51,6 +63,11 @@ impl Actor<'_> {
         record.or_else(|| slot.last.as_ref().and_then(|last| last.key.as_ref()))
     }
 
+    /// Has what is decided next shown at once: whoever gave the word looks.
+    pub(super) fn report_now(&mut self) {
+        self.timer.report_at = Instant::now();
+    }
+
     pub(super) fn report_when_due(&mut self) {
         if self.timer.report_at <= Instant::now() {
             self.report();
@@ -72,7 +89,7 @@ impl Actor<'_> {
             None if engine.app == engine::App::Down => ("running", Some("the app is not up".to_owned())),
             None => ("running", engine.held_until.map(|_| "the webhook asked to wait".to_owned())),
         };
-        self.life.shared.update(|status| {
+        self.life.shared.report(self.seen.control, |status| {
             state.clone_into(&mut status.state);
             status.reason = reason;
             status.lag = lag.records;
@@ -116,7 +133,7 @@ impl Actor<'_> {
 
 fn paused_by(by: PausedBy) -> &'static str {
     match by {
-        PausedBy::Operator => "paused by an operator",
+        PausedBy::Operator => PAUSED_BY_OPERATOR,
         PausedBy::DeadLetters => "too many dead letters by answers; resume it when the webhook is well",
         PausedBy::Answer => "the webhook answered that it is gone (410); probed from time to time",
     }

@@ -17,6 +17,8 @@ use crate::webhook::PATIENCE;
 
 pub(crate) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
+pub(crate) const LARGE: usize = 900 << 10;
+
 pub(crate) struct House {
     pub(crate) broker: Broker,
     pub(crate) publisher: Publisher,
@@ -157,6 +159,15 @@ impl House {
         let traceparent = TraceParent::parse(TRACE.as_bytes());
         let item = Item { event: event(id), key, traceparent, tracestate: Some("a=b".into()) };
         self.publish_item(item).await;
+    }
+
+    /// Publishes an event of [`LARGE`] bytes and a few.
+    pub(crate) async fn publish_large(&self, id: &str, key: Option<&str>) {
+        let data = Data::Binary(format!("\"{}\"", "x".repeat(LARGE)).into());
+        let builder = Event::builder().id(id).source("/shop").kind("t").data_content_type("application/json");
+        let event = builder.data(data).build().unwrap();
+        let key = key.map(|key| Key::new(key.to_owned()).unwrap());
+        self.publish_item(Item { event, key, traceparent: None, tracestate: None }).await;
     }
 
     pub(crate) async fn publish_item(&self, item: Item) {

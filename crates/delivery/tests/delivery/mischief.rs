@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 pub(crate) struct Mischief {
     pub(crate) deny_ensure: Arc<AtomicBool>,
     pub(crate) panic_in_poll: Arc<AtomicBool>,
-    pub(crate) end_source: Arc<AtomicBool>,
+    /// So many sources.
+    pub(crate) end_sources: Arc<AtomicUsize>,
     /// The event with this id, when it is published next, and what follows it under its key.
     pub(crate) refuse: Arc<Mutex<Vec<(&'static str, RefusalKind)>>>,
     /// The record with this id is damaged for good.
@@ -138,7 +139,8 @@ impl Driver for Mischievous {
 impl Source for Tricky {
     fn poll_next(&mut self, cx: &mut Context<'_>, into: &mut Vec<Input>) -> Poll<Result<(), Error>> {
         assert!(!self.1.panic_in_poll.swap(false, Ordering::SeqCst), "mischief");
-        if self.1.end_source.swap(false, Ordering::SeqCst) {
+        let left = |left: usize| left.checked_sub(1);
+        if self.1.end_sources.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {
             return Poll::Ready(Err(Error::new(ErrorKind::Corrupt, "the disk failed")));
         }
         self.0.poll_next(cx, into)

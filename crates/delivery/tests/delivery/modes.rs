@@ -1,7 +1,10 @@
 //! What a request looks like.
 
+use std::sync::Arc;
+
 use broker::Key;
 use event::{Event, Value};
+use parking_lot::Mutex;
 use postrider_delivery::Mode;
 use publish::Item;
 
@@ -126,4 +129,35 @@ async fn a_batch_is_judged_as_one_and_its_poison_alone() {
         assert_eq!(!seen.header("postrider-key").is_empty(), alone);
     }
     assert_eq!(house.log("b-billing.dead").len(), 1, "one bad event does not condemn its batch");
+}
+
+#[tokio::test]
+async fn a_batch_beyond_a_requests_size_goes_in_several_one_after_another() {
+    let house = House::stored();
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let (seen_sizes, mut failed) = (sizes.clone(), false);
+    let hook = Webhook::start(move |seen| {
+        let events = event::json::batch_from_bytes(seen.body.clone()).unwrap();
+        let ids: Vec<String> = events.iter().map(|event| event.id().to_owned()).collect();
+        let fails = ids.len() < 9 && !std::mem::replace(&mut failed, true);
+        seen_sizes.lock().push((ids, seen.body.len(), fails));
+        status(if fails { 500 } else { 200 })
+    })
+    .await;
+    let mut spec = house.spec("billing", hook.uri());
+    spec.webhook.mode = Mode::Batch { events: 100 };
+    house.add(spec).await;
+    house.subscriptions.pause("billing").unwrap();
+    house.told.wait("Paused", 1).await;
+    for number in 0..20 {
+        house.publish_large(&format!("e{number:02}"), Some("k")).await;
+    }
+    house.subscriptions.resume("billing").unwrap();
+    house.status("billing", |status| status.delivered == 20 && status.lag == 0).await;
+    let requests = std::mem::take(&mut *sizes.lock());
+    assert!(requests.iter().all(|(_, bytes, _)| *bytes <= 9 << 20), "a request is bounded");
+    assert!(requests.iter().any(|(ids, ..)| ids.len() > 1), "several go in one request");
+    let done = requests.into_iter().filter(|(_, _, failed)| !failed).flat_map(|(ids, ..)| ids);
+    let expected = (0..20).map(|number| format!("e{number:02}"));
+    assert!(done.eq(expected), "in order, each once, and nothing behind one that failed");
 }

@@ -13,12 +13,16 @@ async fn a_pause_lasts_until_it_is_ended() {
     let house = House::new();
     let hook = Webhook::start(|_| status(200)).await;
     house.add(house.spec("billing", hook.uri())).await;
+    let state = || house.subscriptions.status("billing").unwrap().state;
     house.subscriptions.pause("billing").unwrap();
-    house.status("billing", |status| status.state == "paused").await;
+    assert_eq!(state(), "paused", "whoever asks after the word is told of it");
+    house.told.wait("Paused", 1).await;
+    assert_eq!(state(), "paused");
     house.publish("e1", None).await;
     house.status("billing", |status| status.lag == 1).await;
     assert!(hook.unseen().await.is_empty());
     house.subscriptions.resume("billing").unwrap();
+    assert_eq!(state(), "running");
     assert_eq!(hook.next().await.id(), "e1");
     house.status("billing", |status| status.state == "running" && status.delivered == 1).await;
 }
@@ -38,6 +42,42 @@ async fn nothing_is_sent_before_the_app_is_up() {
     assert!(hook.unseen().await.is_empty());
     house.subscriptions.set_app("app", true);
     assert_eq!(hook.next().await.attempt(), 1);
+}
+
+#[tokio::test]
+async fn an_app_that_comes_up_during_a_replacement_stays_up() {
+    let house = House::new();
+    let hook = Webhook::start(|_| status(200)).await;
+    let mut spec = house.spec("billing", hook.uri());
+    spec.app = Some("app".into());
+    house.add(spec.clone()).await;
+    house.publish("e1", None).await;
+    {
+        let mut replaced = std::pin::pin!(house.subscriptions.replace(spec));
+        assert!(futures::poll!(replaced.as_mut()).is_pending(), "the task has to take it up");
+        house.subscriptions.set_app("app", true);
+        replaced.await.unwrap();
+    }
+    assert_eq!(hook.next().await.id(), "e1");
+}
+
+#[tokio::test]
+async fn what_is_drained_while_it_is_replaced_is_not_opened_again() {
+    let house = House::new();
+    let (old, new) = (Webhook::start(|_| Reply::Hang).await, Webhook::start(|_| status(200)).await);
+    let mut spec = house.spec("billing", old.uri());
+    house.add(spec.clone()).await;
+    house.publish("e1", None).await;
+    old.next().await;
+    // From now on replacements wait so long for open attempts; the one that is open has a longer timeout.
+    spec.webhook.timeout = Duration::from_millis(20);
+    house.subscriptions.replace(spec.clone()).await.unwrap();
+    (spec.durable.name, spec.webhook.uri) = ("dev.shop.billing-2".into(), new.uri());
+    let within = Instant::now() + Duration::from_millis(300);
+    let both = tokio::join!(house.subscriptions.replace(spec), house.subscriptions.drain("billing", within));
+    assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
+    assert_eq!(house.subscriptions.status("billing").unwrap().state, "drained");
+    assert!(new.unseen().await.is_empty(), "nothing is delivered anew by what is to end");
 }
 
 #[tokio::test]

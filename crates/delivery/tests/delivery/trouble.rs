@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use broker::model::SourceId;
+use postrider_delivery::{Answer, LetterFilter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::house::House;
+use crate::house::{House, LARGE};
 use crate::mischief::{Mischief, Mischievous};
 use crate::webhook::{Reply, Webhook, status};
 
@@ -99,7 +100,7 @@ async fn a_source_that_ends_is_opened_again() {
     house.subscriptions.ensured().await;
     house.publish("e1", None).await;
     hook.next().await;
-    mischief.end_source.store(true, Ordering::SeqCst);
+    mischief.end_sources.store(1, Ordering::SeqCst);
     house.publish("e2", None).await;
     let failed = house.status("billing", |status| status.state == "failed").await;
     assert_eq!(failed.reason.as_deref(), Some("the disk failed"));
@@ -158,6 +159,57 @@ async fn a_record_that_cannot_be_read_holds_its_lane_alone_and_is_not_asked_for_
     );
     let waiting = house.status("billing", |status| status.delivered == 20).await;
     assert_eq!((waiting.dead_lettered, waiting.lag), (0, 2), "nothing is lost, and nothing overtakes");
+}
+
+#[tokio::test]
+async fn open_attempts_hold_a_bounded_number_of_bytes_and_what_waits_is_taken_back() {
+    let house = House::stored();
+    let mut hanging = 60;
+    let hook = Webhook::start(move |_| {
+        hanging -= 1;
+        if hanging >= 0 { Reply::Hang } else { status(200) }
+    })
+    .await;
+    let mut spec = house.spec("billing", hook.uri());
+    (spec.policy.concurrency, spec.policy.window.initial) = (64, 64);
+    house.add(spec).await;
+    for number in 0..60 {
+        house.publish_large(&format!("e{number}"), None).await;
+    }
+    house.status("billing", |status| status.in_flight == 60).await;
+    let fit = (32 << 20) / LARGE - 1;
+    house.told.wait("AttemptBegun", fit).await;
+    house.subscriptions.pause("billing").unwrap();
+    // What had not been sent is not to be sent into a pause.
+    let paused = house.status("billing", |status| status.in_flight < 60).await;
+    let begun = house.told.count("AttemptBegun");
+    assert!(begun * LARGE <= 32 << 20, "{begun} attempts are open");
+    assert_eq!(paused.in_flight as usize, begun);
+}
+
+#[tokio::test]
+async fn a_topic_that_ends_together_with_a_redrive_is_told() {
+    let house = House::new();
+    let hook = Webhook::start(|seen| match (seen.id(), seen.attempt()) {
+        ("bad", 1) => status(400),
+        _ => Reply::Hang,
+    })
+    .await;
+    let mischief = Mischief::default();
+    let mut spec = house.spec("billing", hook.uri());
+    spec.driver = Arc::new(Mischievous(house.broker.clone(), mischief.clone()));
+    spec.dead_letter.driver = spec.driver.clone();
+    spec.webhook.answers = vec![(400, Answer::DeadLetter)];
+    house.add(spec).await;
+    house.publish("bad", None).await;
+    house.status("billing", |status| status.dead_lettered == 1).await;
+    hook.next().await;
+    house.subscriptions.redrive("billing", &LetterFilter::default()).await.unwrap();
+    mischief.end_sources.store(2, Ordering::SeqCst);
+    house.publish("wakes", None).await;
+    let failed = house.status("billing", |status| status.state == "failed").await;
+    assert_eq!(failed.reason.as_deref(), Some("the disk failed"));
+    house.drain().await;
 }
 
 #[tokio::test]

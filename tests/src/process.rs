@@ -158,10 +158,15 @@ impl Postrider {
 
     /// SIGTERM, and waits until it has ended in good order.
     pub async fn stop(&mut self) -> Ended {
+        self.terminate();
+        self.wait_for_its_end().await
+    }
+
+    /// SIGTERM, and does not wait.
+    pub fn terminate(&self) {
         let child = self.child.as_ref().expect("the sidecar runs");
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
         kill_process(pid, Signal::TERM).expect("our own process can be signalled");
-        self.wait_for_its_end().await
     }
 
     fn exited(&mut self) -> Option<ExitStatus> {

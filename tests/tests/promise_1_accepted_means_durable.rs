@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_tests::checker::{Budget, assert_holds, nothing_lost};
+use postrider_tests::checker::{Budget, assert_holds, duplicates, nothing_lost};
 use postrider_tests::evidence::Evidence;
 use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook, evidence, random};
 use serde_json::json;
@@ -16,12 +16,14 @@ fn setup(webhook: &Webhook) -> Setup {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_accepted_event_survives_kill_9_at_random_points_under_load() {
+    /// `POSTRIDER_KILLS` asks for more.
     const KILLS: usize = 12;
+    let kills = std::env::var("POSTRIDER_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
     let mut random = random();
     let webhook = Webhook::start().await;
     let mut sidecar = Postrider::start(setup(&webhook)).await;
     let load = Load::start(sidecar.app(), &Plan { keys: 8, ..Plan::default() });
-    for _ in 0..KILLS {
+    for _ in 0..kills {
         load.until_accepted(load.accepted() + random.usize(1..150)).await;
         // Not a wait for anything: it moves the kill to any point within a commit.
         tokio::time::sleep(Duration::from_micros(random.u64(0..5_000))).await;
@@ -30,8 +32,9 @@ async fn every_accepted_event_survives_kill_9_at_random_points_under_load() {
         sidecar.start_again().await;
     }
     let log_a = load.stop().await;
-    assert!(log_a.accepted() >= KILLS, "the load made progress between the kills");
-    let evidence = evidence(&sidecar, "billing", &webhook, log_a, KILLS).await;
+    assert!(log_a.accepted() >= kills, "the load made progress between the kills");
+    let evidence = evidence(&sidecar, "billing", &webhook, log_a, kills).await;
+    println!("{} published, {kills} kills, {} duplicates", evidence.published.len(), duplicates(&evidence));
     assert_eq!(evidence.dead, Vec::<String>::new(), "a crash is no failure of an event");
     assert_holds(&evidence, BUDGET);
 }

@@ -17,9 +17,12 @@
 //!    handed out already: its lease is reported [`Input::Revoked`], [`Source::load`] answers `NotFound`, and nothing is
 //!    ever delivered in its place.
 //! 5. A [`Delivery`] has a [`Lease`] (this hand-out) and a [`Position`] (stable across hand-outs, opaque). The same
-//!    position handed out again supersedes the older lease, which is dead from then on, without a word. Where it is
-//!    keyed, the held tail of its key has been reported [`Input::Revoked`] before, and comes again after it: at no time
-//!    is a key's delivery handed out while a later one of that key is held.
+//!    position handed out again supersedes the older lease, which is dead from then on, without a word. It may come
+//!    under another slot: whoever does not compare positions learns of the death when the older lease's slot is given
+//!    out again or [`Source::load`] answers `NotFound`, and until then delivers the record once too often at worst, for
+//!    a settle of the older lease is ignored (line 6). Where it is keyed, the held tail of its key has been reported
+//!    [`Input::Revoked`] before, and comes again after it: at no time is a key's delivery handed out while a later one
+//!    of that key is held.
 //! 6. The driver keeps leases alive until they are settled or reported [`Input::Revoked`]. A settle of a dead lease is
 //!    ignored and counted ([`Source::stale_settles`]), never applied to another.
 //! 7. Leases are settled in any order, as `Done` or `Release`. There is no reject and no delay: a delay is the caller

@@ -84,6 +84,8 @@ pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
     /// What is to be remembered of a delivery that is not done.
     pub(crate) last: Option<Box<Last>>,
+    /// Its source knows the lease no more: it is dead, though that need not have been told.
+    pub(crate) dead: bool,
 }
 
 /// The last attempt of a delivery that failed: for its dead letter, and for status.
@@ -166,7 +168,8 @@ impl Endpoint {
             }
         }
         // Nothing overtakes what failed.
-        let unreached = |part: JobPart| Ended { token: part.token, outcome: Outcome::Unreached, last: None };
+        let unreached =
+            |part: JobPart| Ended { token: part.token, outcome: Outcome::Unreached, last: None, dead: false };
         finished.ended.extend(parts.map(unreached));
         finished
     }
@@ -195,7 +198,7 @@ impl Endpoint {
             let record = part.record.as_deref().ok()?;
             Some(match (&record.body, &verdict) {
                 (Body::Foreign { .. }, None) if asked_nobody => {
-                    Ended { token: part.token, outcome: Outcome::Unreached, last: None }
+                    Ended { token: part.token, outcome: Outcome::Unreached, last: None, dead: false }
                 }
                 (Body::Foreign { reason, .. }, _) if !deliverable(record) => {
                     foreign(part.token, record, reason)
@@ -208,7 +211,7 @@ impl Endpoint {
     }
 
     /// No POST is made where one of its records cannot be read, because the rest would overtake it. That spends nothing:
-    /// either the lease has died, which the source is about to tell, or the broker is away.
+    /// either the lease has died, as a superseded one does without a word, or the broker is away.
     fn unloadable(&self, parts: &[Loaded], error: &broker::Error, finished: &mut Finished) {
         if error.kind != broker::ErrorKind::NotFound {
             tracing::warn!(subscription = %self.name, %error, "a delivery cannot be read from the broker");
@@ -217,7 +220,9 @@ impl Endpoint {
         finished.ended.extend(parts.iter().map(|part| {
             let key = part.record.as_ref().ok().and_then(|record| own_key(record));
             let last = Last { key, at_ms: wall_ms(), status: None, answer: answer.clone(), foreign: false };
-            Ended { token: part.token, outcome: Outcome::Unreached, last: Some(Box::new(last)) }
+            let gone = |error: &broker::Error| error.kind == broker::ErrorKind::NotFound;
+            let dead = part.record.as_ref().is_err_and(gone);
+            Ended { token: part.token, outcome: Outcome::Unreached, last: Some(Box::new(last)), dead }
         }));
     }
 
@@ -270,7 +275,7 @@ impl Verdict {
                 foreign: false,
             })
         });
-        Ended { token, outcome: self.outcome, last }
+        Ended { token, outcome: self.outcome, last, dead: false }
     }
 }
 
@@ -278,7 +283,7 @@ impl Verdict {
 fn foreign(token: Token, record: &Record, reason: &str) -> Ended {
     let last =
         Last { key: own_key(record), at_ms: wall_ms(), status: None, answer: reason.into(), foreign: true };
-    Ended { token, outcome: Outcome::DeadLetter, last: Some(Box::new(last)) }
+    Ended { token, outcome: Outcome::DeadLetter, last: Some(Box::new(last)), dead: false }
 }
 
 /// How many of the parts go into the next request, one at least, and their bytes.

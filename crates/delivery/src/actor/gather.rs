@@ -137,8 +137,14 @@ impl Actor<'_> {
     fn take_answer(&mut self, attempt: engine::Attempt, finished: Finished) {
         let Finished { latency, ended } = finished;
         self.answers.push(attempt, latency, ended.iter().map(|ended| ended.outcome));
-        for Ended { token, outcome, last } in ended {
+        for Ended { token, outcome, last, dead } in ended {
             let Some(feed) = &mut self.feeds[usize::from(token.source.0)] else { continue };
+            if dead {
+                // Should its source tell it later, it finds nothing any more.
+                let known = feed.held.remove(token).is_some();
+                self.inputs.extend(known.then_some(Input::Revoked { token }));
+                continue;
+            }
             let Some(slot) = feed.held.get_mut(token) else { continue };
             if outcome == Outcome::Unreached {
                 slot.posts = slot.posts.saturating_sub(1);

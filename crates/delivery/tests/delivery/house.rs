@@ -93,6 +93,14 @@ impl House {
         Self::with(Settings { capabilities, ..defaults })
     }
 
+    /// One that stores payloads and hands out what is held once more, often under another slot.
+    pub(crate) fn repeating() -> Self {
+        let defaults = Settings::default();
+        let capabilities = Capabilities { stored_payloads: true, ..defaults.capabilities };
+        let faults = Faults { duplicate: 1.0, ..defaults.faults.clone() };
+        Self::with(Settings { capabilities, faults, ..defaults })
+    }
+
     pub(crate) fn restless() -> Self {
         Self::with(Settings { faults: Faults::restless(), ..Settings::default() })
     }

@@ -20,6 +20,8 @@ pub(crate) struct Mischief {
     pub(crate) panic_in_poll: Arc<AtomicBool>,
     /// So many sources.
     pub(crate) end_sources: Arc<AtomicUsize>,
+    /// A delivery is handed out twice, under two slots: the first lease is dead without a word.
+    pub(crate) supersede: Arc<AtomicBool>,
     /// The event with this id, when it is published next, and what follows it under its key.
     pub(crate) refuse: Arc<Mutex<Vec<(&'static str, RefusalKind)>>>,
     /// The record with this id is damaged for good.
@@ -143,7 +145,19 @@ impl Source for Tricky {
         if self.1.end_sources.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {
             return Poll::Ready(Err(Error::new(ErrorKind::Corrupt, "the disk failed")));
         }
-        self.0.poll_next(cx, into)
+        let before = into.len();
+        let polled = self.0.poll_next(cx, into);
+        let delivery = |input: &Input| matches!(input, Input::Delivery(_));
+        if let Some(at) = into[before..].iter().position(delivery)
+            && self.1.supersede.swap(false, Ordering::SeqCst)
+        {
+            let mut older = into[before + at].clone();
+            if let Input::Delivery(delivery) = &mut older {
+                delivery.lease = Lease { slot: 99, generation: 1 };
+            }
+            into.insert(before + at, older);
+        }
+        polled
     }
     fn load(&mut self, lease: Lease) -> BoxFuture<'static, Result<Record, Error>> {
         let (loading, mischief) = (self.0.load(lease), self.1.clone());

@@ -39,6 +39,11 @@ async fn ordered(house: House) {
 }
 
 #[tokio::test]
+async fn keys_keep_their_order_where_leases_are_superseded() {
+    ordered(House::repeating()).await;
+}
+
+#[tokio::test]
 async fn keys_keep_their_order_under_failures() {
     ordered(House::new()).await;
 }

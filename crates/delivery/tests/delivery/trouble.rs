@@ -188,6 +188,22 @@ async fn open_attempts_hold_a_bounded_number_of_bytes_and_what_waits_is_taken_ba
 }
 
 #[tokio::test]
+async fn a_lease_that_was_superseded_under_another_slot_holds_nothing_up() {
+    let house = House::stored();
+    let hook = Webhook::start(|_| status(200)).await;
+    let mischief = Mischief::default();
+    mischief.supersede.store(true, Ordering::SeqCst);
+    tricky(&house, hook.uri(), &mischief);
+    house.subscriptions.ensured().await;
+    house.publish("e1", Some("k")).await;
+    house.publish("e2", Some("k")).await;
+    for id in ["e1", "e2"] {
+        assert_eq!(hook.next().await.id(), id);
+    }
+    house.status("billing", |status| status.delivered == 2 && status.held == 0 && status.lag == 0).await;
+}
+
+#[tokio::test]
 async fn a_topic_that_ends_together_with_a_redrive_is_told() {
     let house = House::new();
     let hook = Webhook::start(|seen| match (seen.id(), seen.attempt()) {

@@ -180,7 +180,7 @@ pub enum Mode {
 table! {
     /// Several events in one delivery.
     pub struct Batch {
-        /// Most events in it.
+        /// Most events in it. More than 8 MiB of them are sent in several requests, one after another.
         pub max: u32 = 100 => 1..=10_000,
     }
 }

@@ -59,6 +59,8 @@ async fn an_app_that_comes_up_during_a_replacement_stays_up() {
         replaced.await.unwrap();
     }
     assert_eq!(hook.next().await.id(), "e1");
+    house.publish("e2", None).await;
+    assert_eq!(hook.next().await.id(), "e2");
 }
 
 #[tokio::test]

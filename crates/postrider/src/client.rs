@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
+use http::header::{HeaderMap, ToStrError};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
@@ -111,6 +112,12 @@ where
     });
     let response = sender.send_request(request).await?;
     Ok(Answer { status: response.status(), body: response.into_body(), _connection: tasks })
+}
+
+/// Headers as [`Client::send`] takes them.
+pub(crate) fn pairs(headers: &HeaderMap) -> Result<Vec<(&str, &str)>> {
+    let pairs = headers.iter().map(|(name, value)| Ok((name.as_str(), value.to_str()?)));
+    pairs.collect::<Result<_, ToStrError>>().context("a header of the event is not printable")
 }
 
 pub(crate) fn empty() -> Body {

@@ -1,9 +1,8 @@
 //! `postrider listen`: forward a topic's new events to a URL, for trying a handler. It keeps no cursor and retries
 //! nothing: what must not be lost is a subscription's work.
 
-use anyhow::Context;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::cli::ListenArgs;
 use crate::client::{self, Client};
@@ -71,11 +70,7 @@ impl Target {
         if let Some(key) = key.and_then(|key| HeaderValue::from_str(key).ok()) {
             headers.insert("postrider-key", key);
         }
-        let headers: Vec<(&str, &str)> = headers
-            .iter()
-            .map(|(name, value): (&HeaderName, &HeaderValue)| Ok((name.as_str(), value.to_str()?)))
-            .collect::<Result<_, http::header::ToStrError>>()
-            .context("a header of the event is not printable")?;
+        let headers = client::pairs(&headers)?;
         let answer = self.client.send(Method::POST, &self.path, &headers, client::full(body)).await?;
         Ok(answer.bytes().await?.0)
     }

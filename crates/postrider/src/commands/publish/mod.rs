@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::Method;
+use event::{Data, Event};
+use http::{HeaderMap, Method};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 
@@ -51,43 +52,29 @@ async fn publish_one(client: &Client, path: &str, args: &PublishArgs) -> Result<
             ));
         }
     };
-    let id = args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let source = args.source.clone();
-    let mut headers = vec![("content-type", args.content_type.as_str())];
+    let event = event(args, data)?;
+    let mut headers = HeaderMap::new();
+    let body = event::http::to_binary(&event, event::http::Encoding::Percent, &mut headers);
+    let mut headers = client::pairs(&headers)?;
     if let Some(key) = &args.key {
         headers.push(("postrider-key", key));
     }
-    let (id, source, kind, subject) = (
-        header_value(&id),
-        header_value(source.as_deref().unwrap_or("postrider-cli")),
-        header_value(args.kind.as_deref().unwrap_or(&args.topic)),
-        args.subject.as_deref().map(header_value),
-    );
-    let time = jiff::Timestamp::now().to_string();
-    headers.extend([
-        ("ce-specversion", "1.0"),
-        ("ce-id", &id),
-        ("ce-source", &source),
-        ("ce-type", &kind),
-        ("ce-time", &time),
-    ]);
-    if let Some(subject) = &subject {
-        headers.push(("ce-subject", subject));
-    }
-    let answer = client.send(Method::POST, path, &headers, client::full(data)).await?;
+    let answer = client.send(Method::POST, path, &headers, client::full(body)).await?;
     Ok(answer.json().await?)
 }
 
-/// Percent-encodes what an HTTP header of the CloudEvents binding must not hold raw (§3.1.3.2).
-fn header_value(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        if matches!(byte, 0x21..=0x7e) && byte != b'"' && byte != b'%' {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
+fn event(args: &PublishArgs, data: Bytes) -> Result<Event, Failure> {
+    let mut event = Event::builder()
+        .id(args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()))
+        .source(args.source.as_deref().unwrap_or("postrider-cli"))
+        .kind(args.kind.as_deref().unwrap_or(&args.topic))
+        .time(jiff::Timestamp::now().to_string())
+        .data_content_type(&args.content_type)
+        .data(Data::Binary(data));
+    if let Some(subject) = &args.subject {
+        event = event.subject(subject);
+    }
+    event.build().map_err(|malformed| Failure::failed(format!("that makes no CloudEvent: {malformed}")))
 }
 
 async fn read_all(file: &Path) -> anyhow::Result<Bytes> {

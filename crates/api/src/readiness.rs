@@ -46,10 +46,6 @@ impl Readiness {
         self.state.write().checks.insert(name.to_owned(), Check { holds, detail: detail.into() });
     }
 
-    pub fn remove_check(&self, name: &str) {
-        self.state.write().checks.remove(name);
-    }
-
     pub fn is_started(&self) -> bool {
         self.state.read().started
     }

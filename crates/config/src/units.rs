@@ -84,10 +84,6 @@ impl Rate {
         Self { count, per: Per::Minute }
     }
 
-    pub const fn a_second(count: u32) -> Self {
-        Self { count, per: Per::Second }
-    }
-
     pub const fn per_minute(self) -> u32 {
         match self.per {
             Per::Second => self.count.saturating_mul(60),

@@ -129,7 +129,7 @@ pub(crate) fn wall_ms() -> u64 {
 }
 
 pub(crate) fn trace_of(record: &Record) -> Option<Trace> {
-    record.hop.traceparent.map(|t| Trace { trace: t.trace, parent: t.parent, flags: t.flags })
+    record.hop.traceparent.map(publish::trace)
 }
 
 impl Endpoint {

@@ -200,9 +200,9 @@ impl Subscriptions {
         }
     }
 
-    /// Returns when a subscription has changed its state or was ensured, from now on. Cancel-safe.
-    pub async fn changed(&self) {
-        self.inner.changed.notified().await;
+    /// Ends when a subscription has changed its state or was ensured since this call, awaited by then or not. Cancel-safe.
+    pub fn changed(&self) -> impl Future<Output = ()> {
+        self.inner.changed.notified()
     }
 
     /// The brokers on which not every subscription has been ensured yet, and why the first of each has not.

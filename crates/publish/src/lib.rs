@@ -18,5 +18,5 @@ mod under_way;
 pub use admission::Limits;
 pub use error::{Error, refusal_code};
 pub use full::FullTopic;
-pub use publisher::{Item, Prepared, Publisher};
+pub use publisher::{Item, Prepared, Publisher, trace};
 pub use routes::{KeyFrom, Topic};

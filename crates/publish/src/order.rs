@@ -22,10 +22,6 @@ impl Order {
         Self { shards: [const { Mutex::new(()) }; SHARDS], sequence: AtomicU64::new(1) }
     }
 
-    pub(crate) fn next(&self) -> u64 {
-        self.sequence.fetch_add(1, Relaxed)
-    }
-
     /// Numbers the records and hands them over, in one step for each of their keys.
     pub(crate) fn stamped<T>(&self, mut records: Vec<Record>, hand_over: impl FnOnce(Vec<Record>) -> T) -> T {
         let shards = records.iter().filter_map(shard).fold(0_u64, |set, shard| set | 1 << shard);

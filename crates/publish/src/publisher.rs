@@ -230,12 +230,6 @@ impl Publisher {
         pending
     }
 
-    /// Hop headers for a record that this process publishes now.
-    pub fn hop(&self, traceparent: Option<TraceParent>, tracestate: Option<Box<str>>) -> Hop {
-        let (origin, sequence) = (Some(self.inner.origin), self.inner.order.next());
-        Hop { traceparent, tracestate, origin, sequence }
-    }
-
     /// Refuses new publishes and waits until what is under way is answered, or until the deadline.
     pub async fn close(&self, deadline: Instant) {
         // What is still under way at the deadline ends when its driver is closed: `Unknown`, as the contract has it.
@@ -287,6 +281,7 @@ fn trace_of(item: &Item) -> Option<Trace> {
     item.traceparent.map(trace)
 }
 
-fn trace(parent: TraceParent) -> Trace {
+/// The trace that telemetry tells of a hop header. (`broker` and `telemetry` know nothing of each other.)
+pub fn trace(parent: TraceParent) -> Trace {
     Trace { trace: parent.trace, parent: parent.parent, flags: parent.flags }
 }

@@ -54,6 +54,8 @@ impl Watch {
         let mut down: BTreeMap<String, bool> = BTreeMap::new();
         let mut ready = false;
         loop {
+            // Made before looking: what changes while we look is seen in the next round.
+            let changed = self.subscriptions.changed();
             self.ensure_topics(&mut without_topics).await;
             let pending = self.open_gates(&without_topics);
             self.look_at_health(&mut down);
@@ -61,10 +63,11 @@ impl Watch {
             ready |= pending == 0 || began.elapsed() >= self.wait;
             let any_down = down.values().any(|down| *down);
             self.readiness.set_ready(ready && !(self.gated && any_down));
+            // Readiness is not to wait a moment longer than it has to.
+            let pause = if ready { EVERY } else { EVERY.min(self.wait.saturating_sub(began.elapsed())) };
             tokio::select! {
-                () = tokio::time::sleep(EVERY.min(self.wait.saturating_sub(began.elapsed()).max(Duration::from_millis(50)))), if pending > 0 => {}
-                () = tokio::time::sleep(EVERY), if pending == 0 => {}
-                () = self.subscriptions.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = changed => {}
             }
         }
     }

@@ -179,10 +179,8 @@ fn policy(settings: &config::Subscription, stored: bool) -> engine::Policy {
             config::Ordering::None => engine::Ordering::None,
         },
         concurrency: settings.concurrency,
-        mode: match settings.mode {
-            config::Mode::Batch(batch) => engine::Mode::Batch { events: batch.max },
-            _ => engine::Mode::Single,
-        },
+        // Delivery sets it, from the webhook's mode.
+        mode: engine::Mode::Single,
         retry: engine::Retry {
             initial: retry.initial.get(),
             max: retry.max.get(),

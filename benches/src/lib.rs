@@ -1,0 +1,1 @@
+//! Load, side by side with yardsticks.

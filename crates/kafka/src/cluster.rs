@@ -1,0 +1,143 @@
+//! What the driver's parts share: the settings, the pulse, and one client that asks about topics and offsets.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use broker::{Error, ErrorKind, Health};
+use parking_lot::Mutex;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::context::Context;
+use crate::errors;
+use crate::settings::Settings;
+
+/// What one question may take.
+pub(crate) const ASK: Duration = Duration::from_secs(5);
+
+/// Whether the cluster can be reached, as its clients have found.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    down: Mutex<Option<(SystemTime, String)>>,
+}
+
+impl Pulse {
+    /// A client of the driver told of an error. Most pass by themselves; that no broker can be reached counts.
+    pub(crate) fn failed(&self, error: &KafkaError, reason: &str) {
+        use RDKafkaErrorCode as C;
+        match error.rdkafka_error_code() {
+            Some(C::AllBrokersDown | C::Authentication | C::SaslAuthenticationFailed) => {
+                let mut down = self.down.lock();
+                let since = down.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
+                *down = Some((since, reason.to_owned()));
+            }
+            _ => tracing::debug!(%error, "librdkafka: {reason}"),
+        }
+    }
+
+    /// The cluster answered.
+    pub(crate) fn beat(&self) {
+        *self.down.lock() = None;
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        match &*self.down.lock() {
+            None => Health::Up,
+            Some((since, reason)) => Health::Down { since: *since, reason: reason.clone() },
+        }
+    }
+}
+
+/// Which end of a partition's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The first record that is still there.
+    Low,
+    /// One past the last record (the last stable one, for a reader of committed records).
+    High,
+    /// The first record of this time or later, in milliseconds since the Unix epoch; one past the last where there is none.
+    At(i64),
+}
+
+/// A configured cluster and the client that asks about it.
+pub(crate) struct Cluster {
+    pub(crate) settings: Settings,
+    pub(crate) pulse: Arc<Pulse>,
+    reader: BaseConsumer<Context>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    pub(crate) fn new(settings: Settings) -> Result<Arc<Self>, Error> {
+        let pulse = Arc::<Pulse>::default();
+        let reader = settings
+            .reader()
+            .create_with_context(Context { pulse: Arc::clone(&pulse) })
+            .map_err(|error| errors::error("a client of the cluster cannot be made", &error))?;
+        Ok(Arc::new(Self { settings, pulse, reader }))
+    }
+
+    /// How many partitions a topic has. Blocks up to [`ASK`]. `NotFound`: there is no such topic.
+    pub(crate) fn partitions(&self, topic: &str) -> Result<u32, Error> {
+        let what = || format!("topic {topic} cannot be looked up");
+        let metadata = self
+            .reader
+            .fetch_metadata(Some(topic), ASK)
+            .map_err(|error| errors::error(&what(), &error))?;
+        self.pulse.beat();
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no topic {topic} on the broker")));
+        };
+        match found.error() {
+            None => Ok(u32::try_from(found.partitions().len()).unwrap_or(u32::MAX)),
+            Some(error) => Err(errors::error(&what(), &KafkaError::MetadataFetch(error.into()))),
+        }
+    }
+
+    /// Where a place is in each of these partitions, one question a broker. Blocks up to [`ASK`].
+    pub(crate) fn offsets(
+        &self,
+        topic: &str,
+        partitions: impl IntoIterator<Item = u32>,
+        place: Place,
+    ) -> Result<Vec<(u32, u64)>, Error> {
+        let what = || format!("the offsets of topic {topic} cannot be looked up");
+        let failed = |error: KafkaError| errors::error(&what(), &error);
+        let asked = match place {
+            Place::Low => Offset::Beginning,
+            Place::High => Offset::End,
+            Place::At(ms) => Offset::Offset(ms.max(0)),
+        };
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(topic, partition.cast_signed(), asked).map_err(failed)?;
+        }
+        if list.count() == 0 {
+            return Ok(Vec::new());
+        }
+        let found = self.reader.offsets_for_times(list, ASK).map_err(failed)?;
+        self.pulse.beat();
+        let mut offsets = Vec::with_capacity(found.count());
+        let mut beyond = Vec::new();
+        for element in found.elements() {
+            element.error().map_err(failed)?;
+            let partition = element.partition().cast_unsigned();
+            match element.offset() {
+                Offset::Offset(offset) => offsets.push((partition, offset.cast_unsigned())),
+                _ => beyond.push(partition),
+            }
+        }
+        if !beyond.is_empty() && matches!(place, Place::At(_)) {
+            // Nothing is as young as that: the end.
+            offsets.extend(self.offsets(topic, beyond, Place::High)?);
+        }
+        offsets.sort_unstable();
+        Ok(offsets)
+    }
+}

@@ -86,10 +86,8 @@ impl Cluster {
     /// How many partitions a topic has. Blocks up to [`ASK`]. `NotFound`: there is no such topic.
     pub(crate) fn partitions(&self, topic: &str) -> Result<u32, Error> {
         let what = || format!("topic {topic} cannot be looked up");
-        let metadata = self
-            .reader
-            .fetch_metadata(Some(topic), ASK)
-            .map_err(|error| errors::error(&what(), &error))?;
+        let metadata =
+            self.reader.fetch_metadata(Some(topic), ASK).map_err(|error| errors::error(&what(), &error))?;
         self.pulse.beat();
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
             return Err(Error::new(ErrorKind::NotFound, format!("there is no topic {topic} on the broker")));

@@ -8,17 +8,25 @@
 //!   allocation. Admission stands before librdkafka's queue: it is never full.
 //! - **A subscription** is a consumer group of its durable name, read by one thread. Offsets may be settled in any order:
 //!   the lowest unsettled one is committed, and which of those above it are settled travels in the commit's metadata,
-//!   together with notes about those that are not ([`progress`]). A crash brings back what was in flight, no more.
+//!   together with notes about those that are not (module `progress`). A crash brings back what was in flight, no more.
 //! - **Order** within a key is that of its partition; the partition of a key is that of Java's default partitioner.
 //! - **Gaps** are found by comparing what came with where the log begins. Compaction and transaction markers leave holes
 //!   that are none.
 //!
 //! Only this crate names rdkafka. It blocks nobody: what librdkafka can only do while blocking runs on threads of its own.
 
+mod browse;
 mod cluster;
 mod context;
+mod driver;
 mod errors;
+mod group;
+mod operate;
 mod progress;
+mod publish;
 mod settings;
+mod source;
+mod topics;
 
+pub use driver::Kafka;
 pub use settings::{BadSettings, CreateTopics, Settings};

@@ -24,7 +24,11 @@
 //!    [`Input::Revoked`] before, and comes again after it: at no time is a key's delivery handed out while a later one
 //!    of that key is held.
 //! 6. The driver keeps leases alive until they are settled or reported [`Input::Revoked`]. A settle of a dead lease is
-//!    ignored and counted ([`Source::stale_settles`]), never applied to another.
+//!    ignored and counted ([`Source::stale_settles`]), never applied to another. Where the broker is about to hand a record
+//!    to another owner, the driver may ask for it first ([`Input::Recalled`]). The lease is alive still, and within a
+//!    bounded time it is settled, or reported `Revoked`: meanwhile an attempt that is under way may end and be settled,
+//!    and a new one is not begun. A recall of a keyed delivery is one of the held tail of its key, too. What is released
+//!    then comes again where the next owner is, which may be here.
 //! 7. Leases are settled in any order, as `Done` or `Release`. There is no reject and no delay: a delay is the caller
 //!    holding the lease, a dead letter is a publish, durable, and then `Done`. Releasing a keyed delivery releases the
 //!    held tail of its key: all of that key's leases handed out after it die with it (they are not reported revoked)
@@ -34,7 +38,8 @@
 //! 9. At most the granted [`Credit`] is outstanding. Releases, revocations and a server's own counts are never failures
 //!    of the event.
 //! 10. No offsets, partitions, ack ids, retries, filters, timeouts, metrics or dead letters appear here. What a broker
-//!     cannot do is told by its [`Capabilities`].
+//!     cannot do is told by its [`Capabilities`]. What an operator is to see of its inner life is opaque text
+//!     ([`Part`]).
 //!
 //! [`mod@conformance`] holds every driver to this; [`model`] is the reference that misbehaves within it.
 
@@ -54,7 +59,7 @@ pub use error::{Error, ErrorKind};
 pub use position::Position;
 pub use publish::{Batch, Outcome, Promise, Receipt, Refusal, RefusalKind};
 pub use record::{Body, Hop, Key, Letter, Origin, Record, TraceParent};
-pub use source::{Credit, Delivery, Gap, Input, Lease, Note, Payload, Settle, Source};
+pub use source::{Credit, Delivery, Gap, Input, Lease, Note, Part, PartState, Payload, Settle, Source};
 
 /// A boxed future, as the object-safe contract returns it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

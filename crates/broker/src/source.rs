@@ -74,10 +74,53 @@ pub enum Input {
     /// moved the cursor past it. Settling it has no effect. Told in the order of deaths and hand-outs: a slot's next
     /// delivery comes after it.
     Revoked(Lease),
+    /// The broker is about to hand the record to another owner and wants it back in good order: nothing new is begun with
+    /// it, what is under way may end and be settled, and what has not begun is released. The lease lives on meanwhile;
+    /// after a bounded time the driver says [`Revoked`](Self::Revoked) for what is left. Said at most once a lease, never
+    /// instead of `Revoked`, and of no effect where the lease has died meanwhile.
+    Recalled(Lease),
     Gap(Gap),
     /// Everything that was there when the source was opened (or up to `until`) has been handed out. Said once, where
     /// [`caught_up`](crate::Capabilities::caught_up) says so.
     CaughtUp,
+}
+
+/// One of the pieces that a subscription is read in, where its broker has several: for an operator's eyes only, since to
+/// everybody else its words are opaque.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// As the broker calls it: `partition 3`.
+    pub name: String,
+    pub state: PartState,
+    /// Records of it that are not settled.
+    pub lag: u64,
+    /// One sentence: why it is in this state, and which key or position holds it up.
+    pub detail: Option<String>,
+}
+
+/// What a [`Part`] is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartState {
+    /// It is read as far as the credit goes.
+    Reading,
+    /// Reading has stopped, because a bound is reached: too much of it waits behind what is not settled.
+    HeldBack,
+    /// It is being handed to another owner: nothing new of it is handed out here.
+    Leaving,
+    /// The broker does not serve it at present.
+    Unreachable,
+}
+
+impl PartState {
+    /// The stable word for it: `reading`, `held_back`, `leaving`, `unreachable`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Reading => "reading",
+            Self::HeldBack => "held_back",
+            Self::Leaving => "leaving",
+            Self::Unreachable => "unreachable",
+        }
+    }
 }
 
 /// How much may be outstanding: handed out and neither settled nor revoked.
@@ -112,6 +155,12 @@ pub trait Source: Debug + Send {
 
     /// How far behind the subscription is.
     fn lag(&self) -> Lag;
+
+    /// The parts that it is read in here, at most a few thousand, in a stable order. Asked at most once a second, and only
+    /// to be shown. Empty: it has none.
+    fn parts(&self) -> Vec<Part> {
+        Vec::new()
+    }
 
     /// Settles and notes that named a dead lease, since the source was opened.
     fn stale_settles(&self) -> u64;

@@ -93,7 +93,7 @@ impl Run {
             }
             Input::Revoked(lease) => self.held.retain(|_, (l, _)| *l != lease),
             Input::Gap(gap) => panic!("nothing expired: {gap:?}"),
-            Input::CaughtUp => {}
+            Input::Recalled(_) | Input::CaughtUp => {}
         }
     }
 

@@ -73,7 +73,7 @@ impl Walk<'_> {
         let some = !inputs.is_empty();
         for input in inputs {
             match input {
-                Input::CaughtUp => {}
+                Input::Recalled(_) | Input::CaughtUp => {}
                 Input::Gap(gap) => panic!("{gap:?}"),
                 Input::Revoked(lease) => self.held.retain(|_, held| *held != lease),
                 Input::Delivery(delivery) => {

@@ -85,7 +85,7 @@ impl Simulation {
                 }
                 broker::Input::Revoked(lease) => life.take_revoked(*lease, &mut inputs),
                 broker::Input::Gap(gap) => self.report.violations.push(format!("a gap: {}", gap.message)),
-                broker::Input::CaughtUp => {}
+                broker::Input::Recalled(_) | broker::Input::CaughtUp => {}
             }
         }
         for input in &inputs {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::samples::number;
@@ -20,6 +20,7 @@ pub(super) struct Watched {
     /// The last generation of each slot.
     generations: BTreeMap<u32, u32>,
     hand_outs: u64,
+    recalled: HashSet<Lease>,
     caught_up: bool,
 }
 
@@ -70,6 +71,7 @@ impl Watched {
             held: BTreeMap::new(),
             generations: BTreeMap::new(),
             hand_outs: 0,
+            recalled: HashSet::new(),
             caught_up: false,
         }
     }
@@ -204,6 +206,8 @@ impl Watched {
         match input {
             Input::Delivery(delivery) => self.take_delivery(delivery),
             Input::Revoked(lease) => self.held.retain(|_, h| h.lease() != lease),
+            // It stays held until it is settled or revoked.
+            Input::Recalled(lease) => self.take_recall(lease),
             Input::Gap(gap) => {
                 panic!("line 4: a gap was reported, though retention took nothing: {gap:?}");
             }
@@ -216,6 +220,12 @@ impl Watched {
                 self.caught_up = true;
             }
         }
+    }
+
+    fn take_recall(&mut self, lease: Lease) {
+        let known = self.generations.get(&lease.slot).is_some_and(|last| *last == lease.generation);
+        assert!(known, "line 6: a slot's recall comes before its next delivery: {lease:?}");
+        assert!(self.recalled.insert(lease), "line 6: a lease is recalled once: {lease:?}");
     }
 
     fn take_delivery(&mut self, delivery: Delivery) {

@@ -198,6 +198,8 @@ fn take_in(
             broker::Input::Revoked(lease) => {
                 inputs.extend(feed.held.revoke(lease).map(|token| Input::Revoked { token }));
             }
+            // Until the engine heeds it, what is left is revoked after its time.
+            broker::Input::Recalled(_) => {}
             broker::Input::Gap(gap) => {
                 counts.gaps += gap.records.unwrap_or(1);
                 let (events, message) = (gap.records, gap.message.as_str());

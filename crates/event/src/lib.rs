@@ -1,4 +1,5 @@
-//! CloudEvents 1.0.2: the model, the JSON format, and the HTTP binding in binary, structured and batched mode.
+//! CloudEvents 1.0.2: the model, the JSON format, the HTTP binding in binary, structured and batched mode, and the
+//! Kafka binding in binary and structured mode.
 //!
 //! Pure: no I/O, no clock, no randomness. An [`Event`] is cheap to clone; its data is a [`Bytes`] slice of what came
 //! in, and is never taken apart.
@@ -29,6 +30,7 @@ mod builder;
 mod draft;
 pub mod http;
 pub mod json;
+pub mod kafka;
 mod model;
 mod rules;
 mod stored;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use postrider_event::http::{self as binding, Encoding};
-use postrider_event::{Event, json};
+use postrider_event::{Event, json, kafka};
 
 const ROUNDS: u32 = 200_000;
 
@@ -77,6 +77,17 @@ fn what_a_1_kb_event_costs() {
     });
     measure("write binary", || {
         binding::to_binary(&event, Encoding::Percent, &mut HeaderMap::with_capacity(16))
+    });
+    let mut record = Vec::new();
+    let value =
+        kafka::to_binary(&event, |name, value| record.push((name.to_owned(), value.to_vec()))).cloned();
+    measure("read Kafka binary", || {
+        kafka::from_message(record.iter().map(|(name, value)| (&**name, Some(&**value))), value.clone())
+    });
+    measure("write Kafka binary", || {
+        kafka::to_binary(&event, |name, value| {
+            black_box((name, value));
+        })
     });
     measure("clone", || event.clone());
 }

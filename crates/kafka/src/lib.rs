@@ -24,6 +24,7 @@ mod group;
 mod operate;
 mod progress;
 mod publish;
+mod record;
 mod settings;
 mod source;
 mod topics;

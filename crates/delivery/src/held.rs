@@ -69,6 +69,14 @@ pub(crate) struct Put {
     pub(crate) superseded: Option<Token>,
 }
 
+/// Who has to do with a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Engine(Token),
+    /// A redrive's filter left it out.
+    Nobody,
+}
+
 impl Held {
     pub(crate) fn new(source: SourceId) -> Self {
         Self { source, slots: Vec::new(), held: 0, remembered: 0, apart: None }
@@ -163,15 +171,38 @@ impl Held {
 
     /// Forgets a lease that died. `Some`: the engine knows of it.
     pub(crate) fn revoke(&mut self, lease: Lease) -> Option<Token> {
-        let Lease { slot, generation } = match &mut self.apart {
+        match self.holder(lease)? {
+            Holder::Engine(token) => self.remove(token).map(|_| token),
+            Holder::Nobody => {
+                self.take_up(lease);
+                None
+            }
+        }
+    }
+
+    /// `None`: the lease is not held (any more).
+    pub(crate) fn holder(&self, lease: Lease) -> Option<Holder> {
+        let Lease { slot, generation } = match &self.apart {
             None => lease,
-            Some(apart) => apart.forget(lease).and_then(|slot| {
-                let generation = self.slots.get(slot as usize)?.as_ref()?.generation;
-                Some(Lease { slot, generation })
-            })?,
+            Some(apart) => match *apart.places.get(&lease)? {
+                None => return Some(Holder::Nobody),
+                Some(slot) => {
+                    let generation = self.slots.get(slot as usize)?.as_ref()?.generation;
+                    Lease { slot, generation }
+                }
+            },
         };
         let token = Token { source: self.source, slot, generation };
-        self.remove(token).map(|_| token)
+        self.get(token).map(|_| Holder::Engine(token))
+    }
+
+    /// Ends the hold on a lease that was left out.
+    pub(crate) fn take_up(&mut self, lease: Lease) {
+        if let Some(apart) = &mut self.apart
+            && apart.places.remove(&lease).is_some()
+        {
+            apart.left_out -= 1;
+        }
     }
 
     /// Deliveries that the engine has to do with.
@@ -192,17 +223,6 @@ impl Apart {
         self.places.insert(lease, Some(slot));
         self.generation = self.generation.wrapping_add(1);
         Lease { slot, generation: self.generation }
-    }
-
-    /// `Some`: the token's slot.
-    fn forget(&mut self, lease: Lease) -> Option<u32> {
-        let place = self.places.get(&lease)?;
-        if place.is_none() {
-            self.places.remove(&lease);
-            self.left_out -= 1;
-            return None;
-        }
-        *place
     }
 }
 

@@ -76,6 +76,7 @@ impl Engine {
         }
         for member in &ended.members {
             self.refresh(member.lane);
+            self.send_back(member.delivery, member.lane, actions);
         }
         self.attempts.recycle(ended);
     }
@@ -183,7 +184,9 @@ impl Engine {
                 self.remove(at);
             }
             Outcome::Retry { scope, after } => {
-                self.deliveries[at].alone |= scope == Scope::Event;
+                if scope == Scope::Event {
+                    self.deliveries[at].marks.set_alone();
+                }
                 let used_up = spent_ms.and_then(|began_ms| self.spend(at, began_ms, actions));
                 match used_up {
                     Some(reason) => self.letter(at, reason, actions),

@@ -99,7 +99,7 @@ impl Engine {
         }
     }
 
-    fn release(&mut self, at: Handle, actions: &mut Actions) {
+    pub(crate) fn release(&mut self, at: Handle, actions: &mut Actions) {
         actions.list.push(Action::Release { token: self.deliveries.token(at) });
         self.remove(at);
     }

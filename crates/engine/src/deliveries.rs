@@ -66,8 +66,34 @@ pub(crate) struct Delivery {
     pub(crate) failed_in: u8,
     /// Why it is dead-lettered, while it is.
     pub(crate) reason: Reason,
+    pub(crate) marks: Marks,
+}
+
+/// What else is known of a delivery, in a byte.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks(u8);
+
+impl Marks {
+    const ALONE: u8 = 1;
+    const RECALLED: u8 = 2;
+
     /// The event itself failed before: in batch mode it goes alone, so that it spoils no other's attempt.
-    pub(crate) alone: bool,
+    pub(crate) fn alone(self) -> bool {
+        self.0 & Self::ALONE != 0
+    }
+
+    pub(crate) fn set_alone(&mut self) {
+        self.0 |= Self::ALONE;
+    }
+
+    /// The source wants it back: nothing is begun with it any more.
+    pub(crate) fn recalled(self) -> bool {
+        self.0 & Self::RECALLED != 0
+    }
+
+    pub(crate) fn set_recalled(&mut self) {
+        self.0 |= Self::RECALLED;
+    }
 }
 
 impl Delivery {
@@ -82,8 +108,13 @@ impl Delivery {
         stamp: 0,
         failed_in: 0,
         reason: Reason::Answered,
-        alone: false,
+        marks: Marks(0),
     };
+
+    /// Whether neither an attempt nor a dead letter of it is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.state, State::Ready | State::Waiting | State::LetterWaiting)
+    }
 
     pub(crate) fn new(generation: u32, attempts: u32, first_ms: u64) -> Self {
         let attempts = u16::try_from(attempts).unwrap_or(u16::MAX);

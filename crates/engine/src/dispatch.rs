@@ -47,7 +47,8 @@ impl Engine {
                 self.budget.retry(now);
                 room = self.join_run(attempt, retry, room, actions);
                 while room > 0
-                    && let Some(retry) = self.due_retry().filter(|retry| !self.deliveries[*retry].alone)
+                    && let Some(retry) =
+                        self.due_retry().filter(|retry| !self.deliveries[*retry].marks.alone())
                 {
                     room = self.join_run(attempt, retry, room, actions);
                 }
@@ -56,7 +57,7 @@ impl Engine {
         }
         while room > 0
             && let Some(next) = self.next_first()
-            && (actions.tokens.len() == first || !self.deliveries[next].alone)
+            && (actions.tokens.len() == first || !self.deliveries[next].marks.alone())
         {
             room = self.join_run(attempt, next, room, actions);
         }
@@ -86,7 +87,7 @@ impl Engine {
                 self.retries.left();
             }
             delivery.state = State::Open;
-            room = if delivery.alone { 0 } else { room - 1 };
+            room = if delivery.marks.alone() { 0 } else { room - 1 };
             let next = Handle(delivery.link.next);
             if lane == LaneId::NONE {
                 delivery.link.next = attempt;
@@ -97,7 +98,7 @@ impl Engine {
                 break;
             }
             let follower = &self.deliveries[next];
-            if follower.state != State::Ready || follower.alone {
+            if follower.state != State::Ready || follower.marks.alone() || follower.marks.recalled() {
                 break;
             }
             at = next;
@@ -129,6 +130,7 @@ impl Engine {
     fn leads(&self, at: Handle) -> bool {
         match self.deliveries[at].lane {
             LaneId::NONE => true,
+            _ if self.deliveries[at].marks.recalled() => false,
             lane => {
                 let lane = &self.lanes[lane];
                 lane.queue.head() == Some(at.0) && lane.attempt == NONE && !lane.stopped && !lane.broken

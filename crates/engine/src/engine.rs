@@ -125,6 +125,7 @@ impl Engine {
                 self.arrived(*token, *key, *attempts, *first_ms, actions);
             }
             Input::Revoked { token } => self.revoked(*token, actions),
+            Input::Recalled { token } => self.recalled(*token, actions),
             Input::Answered { attempt, outcomes, latency } => {
                 self.answered(*attempt, outcomes, *latency, actions);
             }
@@ -176,7 +177,8 @@ impl Engine {
     pub(crate) fn refresh(&mut self, lane: LaneId) {
         if self.lanes.is_live(lane) {
             let head = self.lanes[lane].queue.head();
-            let ready = head.is_some_and(|head| self.deliveries[Handle(head)].state == State::Ready);
+            let ready = head.map(|head| self.deliveries[Handle(head)]);
+            let ready = ready.is_some_and(|head| head.state == State::Ready && !head.marks.recalled());
             self.lanes.refresh(lane, ready);
         }
     }
@@ -192,6 +194,7 @@ impl Engine {
             State::Ready | State::Open | State::Vacant => {}
         }
         if delivery.lane != LaneId::NONE {
+            self.lanes[delivery.lane].recalled -= u32::from(delivery.marks.recalled());
             self.lanes[delivery.lane].queue.remove(&mut self.deliveries, at.0);
         }
         self.deliveries.vacate(at);

@@ -32,6 +32,12 @@ pub enum Input<'a> {
     Revoked {
         token: Token,
     },
+    /// The source wants the lease back in good order, and with it the held tail of its key: nothing is begun with them any
+    /// more, and what has not begun is released at once. An open attempt ends by itself, a dead letter that is being
+    /// written is written; what then is not done is released. A lease that is not known (any more) is passed over.
+    Recalled {
+        token: Token,
+    },
     /// An attempt ended: one outcome a delivery, in the order of [`Action::Attempt`].
     Answered {
         attempt: Attempt,

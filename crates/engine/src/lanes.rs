@@ -32,6 +32,8 @@ pub(crate) struct Lane {
     /// An earlier delivery was revoked while later ones are held: these must go back too, or order would break.
     pub(crate) broken: bool,
     live: bool,
+    /// How many of its deliveries the source has recalled and not got back yet.
+    pub(crate) recalled: u32,
 }
 
 impl Lane {
@@ -100,6 +102,7 @@ impl Lanes {
             stopped: false,
             broken: false,
             live: true,
+            recalled: 0,
         };
         let id = match self.free {
             NONE => {

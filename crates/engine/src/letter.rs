@@ -42,7 +42,9 @@ impl Engine {
             let delivery = &mut self.deliveries[at];
             delivery.unspent = delivery.unspent.saturating_add(1);
             let wait = backoff(&self.policy.retry, u32::from(delivery.unspent), &mut self.random);
+            let lane = delivery.lane;
             self.letters.wait(&mut self.deliveries, at, self.now.monotonic + wait);
+            self.send_back(at, lane, actions);
             return;
         }
         actions.list.push(Action::Done { token });
@@ -51,6 +53,7 @@ impl Engine {
             self.stop(lane, actions);
         }
         self.remove(at);
+        self.send_back(at, lane, actions);
     }
 
     /// Tries letters again whose wait is over.

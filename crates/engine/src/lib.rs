@@ -20,6 +20,7 @@ mod lanes;
 mod letter;
 mod list;
 mod policy;
+mod recall;
 mod status;
 #[cfg(test)]
 mod steady;

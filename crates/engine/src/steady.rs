@@ -47,7 +47,7 @@ fn policy(mode: Mode) -> Policy {
     }
 }
 
-/// Deliveries come and go; one in twenty fails once and waits for its retry, one in fifty is revoked.
+/// Deliveries come and go; one in twenty fails once and waits for its retry, one in fifty is revoked, another recalled.
 fn run(mode: Mode, steps: usize, warm: usize) {
     let (mut engine, mut actions) = (Engine::new(policy(mode), 1), Actions::default());
     let mut random = fastrand::Rng::with_seed(2);
@@ -73,6 +73,9 @@ fn run(mode: Mode, steps: usize, warm: usize) {
             let token = held.swap_remove(random.usize(..held.len()));
             free.push(token.slot);
             engine.step(at, &[Input::Revoked { token }], &mut actions);
+        } else if random.u32(..50) == 0 && !held.is_empty() {
+            let token = held[random.usize(..held.len())];
+            engine.step(at, &[Input::Recalled { token }], &mut actions);
         } else if let Some((attempt, count)) = open.pop() {
             let retry = Outcome::Retry { scope: Scope::Event, after: None };
             let outcome = if random.u32(..20) == 0 { retry } else { Outcome::Done };

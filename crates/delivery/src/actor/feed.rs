@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use broker::{Credit, Lease, Position, Source};
-use engine::SourceId;
+use broker::{Credit, Lease, Position, Settle, Source};
+use engine::{SourceId, Token};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::held::Held;
+use crate::held::{Held, Holder};
 
 /// Most bytes of payloads that a source may have handed out.
 pub(super) const BUFFER_BYTES: u64 = 32 * 1024 * 1024;
@@ -90,6 +90,18 @@ impl Feed {
         self.held.leave_out(lease);
         self.left_out_bytes += u64::from(bytes);
         self.grant();
+    }
+
+    /// A lease that the broker wants back. `Some`: the engine gives it back. What the filter leaves out goes at once.
+    pub(super) fn recall(&mut self, lease: Lease) -> Option<Token> {
+        match self.held.holder(lease)? {
+            Holder::Engine(token) => Some(token),
+            Holder::Nobody => {
+                self.held.take_up(lease);
+                self.source.settle(lease, Settle::Release);
+                None
+            }
+        }
     }
 
     fn grant(&mut self) {

@@ -112,7 +112,11 @@ impl Actor<'_> {
             }
         }
         let name = &self.endpoint.name;
-        take_in(feed, &mut self.inputs, &mut self.counts, &self.endpoint.telemetry, name);
+        let recalled = take_in(feed, &mut self.inputs, &mut self.counts, &self.endpoint.telemetry, name);
+        if recalled {
+            // What waits for room has not been sent, and nothing new is to begin.
+            self.room.recall();
+        }
         any
     }
 
@@ -171,14 +175,15 @@ impl Actor<'_> {
     }
 }
 
-/// Turns what a source said into inputs.
+/// Turns what a source said into inputs. Whether it recalled anything.
 fn take_in(
     feed: &mut Feed,
     inputs: &mut Vec<Input<'static>>,
     counts: &mut Counts,
     telemetry: &Telemetry,
     subscription: &str,
-) {
+) -> bool {
+    let mut recalled = false;
     let mut said = std::mem::take(&mut feed.inputs);
     for input in said.drain(..) {
         match input {
@@ -198,8 +203,10 @@ fn take_in(
             broker::Input::Revoked(lease) => {
                 inputs.extend(feed.held.revoke(lease).map(|token| Input::Revoked { token }));
             }
-            // Until the engine heeds it, what is left is revoked after its time.
-            broker::Input::Recalled(_) => {}
+            broker::Input::Recalled(lease) => {
+                recalled = true;
+                inputs.extend(feed.recall(lease).map(|token| Input::Recalled { token }));
+            }
             broker::Input::Gap(gap) => {
                 counts.gaps += gap.records.unwrap_or(1);
                 let (events, message) = (gap.records, gap.message.as_str());
@@ -209,4 +216,5 @@ fn take_in(
         }
     }
     feed.inputs = said;
+    recalled
 }

@@ -10,5 +10,6 @@ mod harness;
 mod leases;
 mod letters;
 mod order;
+mod recall;
 mod retry;
 mod soak;

@@ -16,6 +16,7 @@ struct World {
     used: u32,
     held: Vec<Token>,
     lettering: Vec<Token>,
+    recalled: Vec<Token>,
     credit: u32,
     generation: u32,
     trace: String,
@@ -34,6 +35,7 @@ impl World {
             used: 0,
             held: Vec::new(),
             lettering: Vec::new(),
+            recalled: Vec::new(),
             credit: 0,
             generation: 0,
             trace: String::new(),
@@ -53,6 +55,8 @@ impl World {
             match action {
                 Action::Attempt { attempt, first, count, .. } => {
                     let tokens = self.actions.tokens[first as usize..(first + count) as usize].to_vec();
+                    let late = tokens.iter().find(|token| self.recalled.contains(token));
+                    assert_eq!(late, None, "it was recalled before its attempt began");
                     self.open.push((attempt, tokens));
                 }
                 Action::Done { token } | Action::Release { token } => {
@@ -77,7 +81,12 @@ impl World {
         match self.random.u32(..100) {
             0..50 if (self.held.len() as u32) < self.credit => self.arrive(),
             50..90 if !self.open.is_empty() => self.answer(sick),
-            90..94 if !self.held.is_empty() => {
+            90..92 if !self.held.is_empty() => {
+                let token = self.held[self.random.usize(..self.held.len())];
+                self.recalled.push(token);
+                self.step(&[Input::Recalled { token }]);
+            }
+            92..94 if !self.held.is_empty() => {
                 let token = self.held[self.random.usize(..self.held.len())];
                 self.step(&[Input::Revoked { token }]);
                 self.settle(token);

@@ -59,8 +59,24 @@ table! {
     pub struct Kafka {
         /// Where to reach it first, `HOST:PORT`.
         pub bootstrap_servers: Vec<String>,
-        /// Properties of librdkafka, by its names. Their values are never shown.
+        /// Properties of librdkafka, by its names. Their values are never shown. Those that would break a promise are
+        /// refused, with the reason.
         pub properties: BTreeMap<String, Secret> = BTreeMap::new(),
+        /// How topics that are missing are created, dead-letter topics included.
+        pub create_topics: CreateTopics = CreateTopics::default(),
+    }
+}
+
+table! {
+    /// How missing topics are created on Kafka.
+    pub struct CreateTopics: Default {
+        /// `false`: never; a missing topic is an error that names it.
+        pub enabled: bool = true,
+        /// Partitions of a new topic. The default is the cluster's own (`num.partitions`). More partitions let more
+        /// replicas of a service share a subscription; within one, keys are delivered concurrently anyway.
+        pub partitions: Option<u32> = None,
+        /// Copies of each partition. The default is the cluster's own (`default.replication.factor`).
+        pub replication_factor: Option<u32> = None,
     }
 }
 

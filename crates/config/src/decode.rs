@@ -201,20 +201,21 @@ impl Decode for String {
     }
 }
 
-fn number<T: std::str::FromStr>(node: &Node, cx: &mut Context, expected: &str) -> Option<T> {
+/// A bare word that Rust reads as this: a number, or `true` and `false`.
+fn bare<T: std::str::FromStr>(node: &Node, cx: &mut Context, expected: &str) -> Option<T> {
     let scalar = cx.scalar(node, expected, None)?;
-    let number = if scalar.is_bare() { scalar.text.parse().ok() } else { None };
-    if number.is_none() {
+    let value = if scalar.is_bare() { scalar.text.parse().ok() } else { None };
+    if value.is_none() {
         let message = format!("this must be {expected}, and is `{}`", scalar.shown());
         let unquoted = !scalar.plain && scalar.text.parse::<T>().is_ok();
         cx.error(Code::WrongType, node.at, message, unquoted.then(|| "Remove the quotes.".to_owned()));
     }
-    number
+    value
 }
 
 impl Decode for u32 {
     fn decode(node: &Node, cx: &mut Context) -> Self {
-        number(node, cx, "a whole number").unwrap_or_else(Self::placeholder)
+        bare(node, cx, "a whole number").unwrap_or_else(Self::placeholder)
     }
 
     fn placeholder() -> Self {
@@ -222,9 +223,19 @@ impl Decode for u32 {
     }
 }
 
+impl Decode for bool {
+    fn decode(node: &Node, cx: &mut Context) -> Self {
+        bare(node, cx, "`true` or `false`").unwrap_or_else(Self::placeholder)
+    }
+
+    fn placeholder() -> Self {
+        false
+    }
+}
+
 impl Decode for f64 {
     fn decode(node: &Node, cx: &mut Context) -> Self {
-        match number(node, cx, "a number") {
+        match bare(node, cx, "a number") {
             Some(number) if Self::is_finite(number) => number,
             Some(_) => {
                 cx.error(Code::BadValue, node.at, "this must be a finite number", None);

@@ -26,6 +26,24 @@ pub struct Loaded {
     /// Everything that is in force, with where it is written; it prints as YAML.
     pub merged: Merged,
     pub warnings: Vec<Warning>,
+    root: Node,
+    sources: Vec<Source>,
+}
+
+impl Loaded {
+    /// What somebody else finds wrong with values that are well-formed, a path and a sentence each (a driver knows which
+    /// properties its broker has), told as the configuration's own errors are: with their place. `None` for nothing.
+    pub fn errors(&self, found: impl IntoIterator<Item = (Path, String)>) -> Option<Errors> {
+        let draft = |(path, message)| Draft {
+            code: Code::BadValue,
+            at: Some(self.root.locate_key(&path)),
+            path,
+            message,
+            hint: None,
+        };
+        let drafts: Vec<Draft> = found.into_iter().map(draft).collect();
+        (!drafts.is_empty()).then(|| Errors::new(drafts, &self.sources))
+    }
 }
 
 /// Reads, merges and validates configuration files; later ones win. `env` looks environment variables up.
@@ -59,7 +77,7 @@ pub fn parse(sources: &[Source], env: Env<'_>) -> Result<Loaded, Errors> {
     secrets(&root, &mut Path::default(), &mut config);
     let warnings = warnings.into_iter().map(|warning| warning.located(&root, sources)).collect();
     let merged = Merged::new(&config, &root, sources);
-    Ok(Loaded { config, merged, warnings })
+    Ok(Loaded { config, merged, warnings, root, sources: sources.to_vec() })
 }
 
 const START: At = At { file: 0, line: 1, column: 1, width: 0 };

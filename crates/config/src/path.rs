@@ -31,7 +31,8 @@ impl Path {
         self.0.pop();
     }
 
-    pub(crate) fn key(&self, key: &str) -> Self {
+    /// The path of a key below this one.
+    pub fn key(&self, key: &str) -> Self {
         let mut path = self.clone();
         path.push(Step::Key(key.to_owned()));
         path

@@ -108,6 +108,7 @@ impl<'a> Reference<'a> {
         let value = match kind {
             Some("integer") => format!("whole number{bounds}"),
             Some("number") => format!("number{bounds}"),
+            Some("boolean") => "`true` or `false`".to_owned(),
             Some("string") => "text".to_owned(),
             Some("array") => format!("list of {}", self.value(&field["items"], path, below).0),
             Some("object") => self.map(field, path, below),

@@ -15,7 +15,7 @@ fn example(name: &str) -> Loaded {
 
 #[test]
 fn the_first_example_is_one_service_on_the_embedded_broker() {
-    let Loaded { config, warnings, merged } = example("embedded.yaml");
+    let Loaded { config, warnings, merged, .. } = example("embedded.yaml");
     assert_eq!(warnings, [], "an example warns of nothing");
     assert_eq!(config.service, "orders");
     assert_eq!(config.default_broker(), "local");

@@ -25,10 +25,9 @@ pub struct CreateTopics {
     pub replication_factor: Option<u16>,
 }
 
-/// Settings that cannot work, a sentence each: the property and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct BadSettings(pub Vec<String>);
+/// Properties that cannot be as they are, each by its name and with one sentence why (which never shows its value).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadSettings(pub Vec<(String, String)>);
 
 /// Values may be secrets.
 impl fmt::Debug for Settings {

@@ -34,6 +34,7 @@ impl Source {
     pub(super) fn krate(&self) -> Option<&str> {
         match self.path.split('/').collect::<Vec<_>>().as_slice() {
             ["crates", name, _, ..] => Some(name),
+            ["tests", "brokers", _, ..] => Some("brokers"),
             [name @ ("tests" | "xtask" | "benches"), _, ..] => Some(name),
             _ => None,
         }

@@ -40,13 +40,23 @@ const RULES: &[Rule] = &[
     Rule {
         names: &[("std", "fs"), ("tokio", "fs"), ("rustix", "fs")],
         // `log` has the files of events, `config` and `postrider` files of configuration, `api` its Unix socket's mode.
-        applies: Applies::ToAllBut(&["log", "config", "postrider", "api", "tests", "xtask", "benches"]),
+        applies: Applies::ToAllBut(&[
+            "log",
+            "config",
+            "postrider",
+            "api",
+            "tests",
+            "brokers",
+            "xtask",
+            "benches",
+        ]),
         in_tests: false,
         reason: "only `log` touches files of events; go through it",
     },
     Rule {
         names: &[("", "rdkafka"), ("", "rdkafka_sys")],
-        applies: Applies::ToAllBut(&["kafka"]),
+        // A bare producer is what `benches` measures against.
+        applies: Applies::ToAllBut(&["kafka", "benches"]),
         in_tests: true,
         reason: "only `kafka` names librdkafka; go through the broker contract",
     },

@@ -12,6 +12,11 @@ use crate::path::{Path, Step};
 /// Parts of a property's name that say that its value is a secret.
 const SECRET_WORDS: [&str; 5] = ["password", "secret", "token", "credential", "key.pem"];
 
+/// More is a mistake rather than a topic: a partition costs the cluster memory and files.
+const PARTITIONS_MAX: u32 = 10_000;
+/// A count of brokers, which Kafka keeps in two bytes.
+const REPLICATION_MAX: u32 = 100;
+
 pub(super) fn check(check: &mut Check<'_>) {
     let config = check.config;
     let all = Path::of(&["brokers"]);
@@ -83,6 +88,21 @@ fn kafka_broker(check: &mut Check<'_>, path: &Path, kafka: &Kafka) {
         if !good {
             let message = format!("`{}` is no server", check.shown(&path, server));
             check.error(Code::BadValue, &path, message, "Write HOST:PORT, one server an entry.");
+        }
+    }
+    let creation = path.key("create_topics");
+    for (key, value, most) in [
+        ("partitions", kafka.create_topics.partitions, PARTITIONS_MAX),
+        ("replication_factor", kafka.create_topics.replication_factor, REPLICATION_MAX),
+    ] {
+        if value.is_some_and(|value| value == 0 || value > most) {
+            let message = format!("`{key}` must be between 1 and {most}");
+            check.error(
+                Code::BadValue,
+                &creation.key(key),
+                message,
+                "Leave it out for the cluster's default.",
+            );
         }
     }
     for name in kafka.properties.keys() {

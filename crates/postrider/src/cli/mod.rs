@@ -12,6 +12,8 @@ pub(crate) use span::Span;
 const DRIVERS: &[&str] = &[
     #[cfg(feature = "embedded")]
     "embedded",
+    #[cfg(feature = "kafka")]
+    "kafka",
 ];
 
 pub(crate) fn version_long() -> String {

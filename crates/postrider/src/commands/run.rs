@@ -4,7 +4,7 @@ use config::Loaded;
 
 use crate::cli::{ConfigArgs, LogArgs, LogFormat, RunArgs};
 use crate::failure::Failure;
-use crate::house::House;
+use crate::house::{self, House};
 use crate::signals::Signals;
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
@@ -49,7 +49,9 @@ fn init_logging(args: &LogArgs) -> Result<(), Failure> {
         .map_err(|e| Failure::usage(format!("--log {:?}: {e}", args.log)))
 }
 
-/// Reads the configuration from the files and the environment.
+/// Reads the configuration from the files and the environment; what the drivers find wrong with it is told as well.
 pub(crate) fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
-    config::load(&args.config, &|name| std::env::var(name).ok()).map_err(Failure::usage)
+    let loaded = config::load(&args.config, &|name| std::env::var(name).ok()).map_err(Failure::usage)?;
+    house::check(&loaded).map_err(Failure::usage)?;
+    Ok(loaded)
 }

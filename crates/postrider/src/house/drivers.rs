@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::config::{Broker, Config};
+use ::config::{Broker, Config, Errors, Loaded};
 use broker::Driver;
 
 use crate::failure::Failure;
@@ -38,7 +38,42 @@ fn used(config: &Config) -> BTreeMap<&str, &Broker> {
 fn is_built_in(broker: &Broker) -> bool {
     match broker {
         Broker::Embedded(_) => cfg!(feature = "embedded"),
-        Broker::Kafka(_) | Broker::Pubsub(_) => false,
+        Broker::Kafka(_) => cfg!(feature = "kafka"),
+        Broker::Pubsub(_) => false,
+    }
+}
+
+/// What the drivers find wrong with the settings of any configured broker, used or not, without reaching for it.
+pub(crate) fn check(loaded: &Loaded) -> Result<(), Errors> {
+    let found = loaded.config.brokers.iter().flat_map(|(name, broker)| match broker {
+        #[cfg(feature = "kafka")]
+        Broker::Kafka(settings) => kafka_errors(name, &kafka_settings(settings, &loaded.config.service)),
+        _ => Vec::new(),
+    });
+    loaded.errors(found).map_or(Ok(()), Err)
+}
+
+#[cfg(feature = "kafka")]
+fn kafka_errors(name: &str, settings: &kafka::Settings) -> Vec<(::config::Path, String)> {
+    let Err(kafka::BadSettings(list)) = settings.check() else { return Vec::new() };
+    let properties = ::config::Path::of(&["brokers", name, "kafka", "properties"]);
+    list.into_iter().map(|(property, why)| (properties.key(&property), why)).collect()
+}
+
+#[cfg(feature = "kafka")]
+fn kafka_settings(settings: &::config::Kafka, service: &str) -> kafka::Settings {
+    let create = &settings.create_topics;
+    let creation = kafka::CreateTopics {
+        partitions: create.partitions,
+        // Validation holds it far below.
+        replication_factor: create.replication_factor.map(|factor| u16::try_from(factor).unwrap_or(u16::MAX)),
+    };
+    let properties = settings.properties.iter();
+    kafka::Settings {
+        properties: properties.map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        create_topics: create.enabled.then_some(creation),
+        client_id: format!("postrider-{service}"),
+        ..kafka::Settings::new(settings.bootstrap_servers.clone())
     }
 }
 
@@ -48,10 +83,13 @@ pub(super) fn open(config: &Config) -> Result<Drivers, Failure> {
     if !missing.is_empty() {
         return Err(Failure::usage(missing.join("\n")));
     }
-    used(config).into_iter().map(|(name, broker)| Ok((name.to_owned(), open_one(name, broker)?))).collect()
+    used(config)
+        .into_iter()
+        .map(|(name, broker)| Ok((name.to_owned(), open_one(name, broker, &config.service)?)))
+        .collect()
 }
 
-fn open_one(name: &str, broker: &Broker) -> Result<Arc<dyn Driver>, Failure> {
+fn open_one(name: &str, broker: &Broker, service: &str) -> Result<Arc<dyn Driver>, Failure> {
     match broker {
         #[cfg(feature = "embedded")]
         Broker::Embedded(settings) => {
@@ -63,6 +101,12 @@ fn open_one(name: &str, broker: &Broker) -> Result<Arc<dyn Driver>, Failure> {
                 ..embedded::Config::new(&settings.path)
             };
             let driver = embedded::Embedded::open(config)
+                .map_err(|error| Failure::failed(format!("broker {name}: {error}")))?;
+            Ok(driver)
+        }
+        #[cfg(feature = "kafka")]
+        Broker::Kafka(settings) => {
+            let driver = kafka::Kafka::new(kafka_settings(settings, service))
                 .map_err(|error| Failure::failed(format!("broker {name}: {error}")))?;
             Ok(driver)
         }

@@ -29,7 +29,7 @@ use self::app_health::App;
 use self::drivers::Drivers;
 use self::listeners::{Desk, Faces, Listeners};
 
-pub(crate) use self::drivers::missing_drivers;
+pub(crate) use self::drivers::{check, missing_drivers};
 pub(crate) use self::listeners::Addresses;
 
 /// What answers that are under way when everything else has ended may still take.

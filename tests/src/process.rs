@@ -164,9 +164,23 @@ impl Postrider {
 
     /// SIGTERM, and does not wait.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGSTOP: it keeps its connections and does nothing, as in a machine that is paused.
+    pub fn suspend(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT, after [`Postrider::suspend`].
+    pub fn wake(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("the sidecar runs");
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, Signal::TERM).expect("our own process can be signalled");
+        kill_process(pid, signal).expect("our own process can be signalled");
     }
 
     fn exited(&mut self) -> Option<ExitStatus> {

@@ -1,53 +1,24 @@
 //! What the driver's parts share: the settings, the pulse, and one client that asks about topics and offsets.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use broker::{Error, ErrorKind, Health};
-use parking_lot::Mutex;
+use broker::{Error, ErrorKind};
+use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::clients::Clients;
 use crate::context::Context;
 use crate::errors;
+use crate::monitor::Monitor;
+use crate::pulse::Pulse;
 use crate::settings::Settings;
+use crate::topics::Topics;
 
 /// What one question may take.
 pub(crate) const ASK: Duration = Duration::from_secs(5);
-
-/// Whether the cluster can be reached, as its clients have found.
-#[derive(Debug, Default)]
-pub(crate) struct Pulse {
-    down: Mutex<Option<(SystemTime, String)>>,
-}
-
-impl Pulse {
-    /// A client of the driver told of an error. Most pass by themselves; that no broker can be reached counts.
-    pub(crate) fn failed(&self, error: &KafkaError, reason: &str) {
-        use RDKafkaErrorCode as C;
-        match error.rdkafka_error_code() {
-            Some(C::AllBrokersDown | C::Authentication | C::SaslAuthenticationFailed) => {
-                let mut down = self.down.lock();
-                let since = down.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
-                *down = Some((since, reason.to_owned()));
-            }
-            _ => tracing::debug!(%error, "librdkafka: {reason}"),
-        }
-    }
-
-    /// The cluster answered.
-    pub(crate) fn beat(&self) {
-        *self.down.lock() = None;
-    }
-
-    pub(crate) fn health(&self) -> Health {
-        match &*self.down.lock() {
-            None => Health::Up,
-            Some((since, reason)) => Health::Down { since: *since, reason: reason.clone() },
-        }
-    }
-}
 
 /// Which end of a partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +35,8 @@ pub(crate) enum Place {
 pub(crate) struct Cluster {
     pub(crate) settings: Settings,
     pub(crate) pulse: Arc<Pulse>,
-    reader: BaseConsumer<Context>,
+    pub(crate) topics: Arc<Topics>,
+    monitor: Monitor,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -75,20 +47,40 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     pub(crate) fn new(settings: Settings) -> Result<Arc<Self>, Error> {
-        let pulse = Arc::<Pulse>::default();
-        let reader = settings
-            .reader()
-            .create_with_context(Context { pulse: Arc::clone(&pulse) })
-            .map_err(|error| errors::error("a client of the cluster cannot be made", &error))?;
-        Ok(Arc::new(Self { settings, pulse, reader }))
+        let (pulse, topics) = (Arc::<Pulse>::default(), Arc::<Topics>::default());
+        let clients = Clients::new(&settings, Context { pulse: Arc::clone(&pulse) })
+            .map_err(|error| errors::client("a client of the cluster cannot be made", &error))?;
+        let monitor = Monitor::start(clients, Arc::clone(&pulse), Arc::clone(&topics)).map_err(|error| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("the thread that watches the cluster cannot be started: {error}"),
+            )
+        })?;
+        Ok(Arc::new(Self { settings, pulse, topics, monitor }))
+    }
+
+    /// What a client of this cluster has behind it.
+    pub(crate) fn context(&self) -> Context {
+        Context { pulse: Arc::clone(&self.pulse) }
+    }
+
+    /// The client that creates topics. Blocks for some milliseconds where there is none yet.
+    pub(crate) fn admin(&self) -> Result<Arc<AdminClient<Context>>, Error> {
+        let admin = self.monitor.clients().admin(&self.settings, self.context());
+        admin.map_err(|error| errors::client("a client that creates topics cannot be made", &error))
+    }
+
+    fn reader(&self) -> &BaseConsumer<Context> {
+        &self.monitor.clients().reader
     }
 
     /// How many partitions a topic has. Blocks up to [`ASK`]. `NotFound`: there is no such topic.
     pub(crate) fn partitions(&self, topic: &str) -> Result<u32, Error> {
         let what = || format!("topic {topic} cannot be looked up");
         let metadata =
-            self.reader.fetch_metadata(Some(topic), ASK).map_err(|error| errors::error(&what(), &error))?;
+            self.reader().fetch_metadata(Some(topic), ASK).map_err(|error| errors::error(&what(), &error))?;
         self.pulse.beat();
+        self.topics.learn(&metadata);
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
             return Err(Error::new(ErrorKind::NotFound, format!("there is no topic {topic} on the broker")));
         };
@@ -119,7 +111,7 @@ impl Cluster {
         if list.count() == 0 {
             return Ok(Vec::new());
         }
-        let found = self.reader.offsets_for_times(list, ASK).map_err(failed)?;
+        let found = self.reader().offsets_for_times(list, ASK).map_err(failed)?;
         self.pulse.beat();
         let mut offsets = Vec::with_capacity(found.count());
         let mut beyond = Vec::new();

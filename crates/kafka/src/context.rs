@@ -6,9 +6,9 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
-use crate::cluster::Pulse;
+use crate::pulse::Pulse;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     pub(crate) pulse: Arc<Pulse>,
 }
@@ -29,3 +29,8 @@ impl ClientContext for Context {
 }
 
 impl rdkafka::consumer::ConsumerContext for Context {}
+impl rdkafka::producer::ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &rdkafka::message::DeliveryResult<'_>, (): ()) {}
+}

@@ -16,18 +16,21 @@
 //! Only this crate names rdkafka. It blocks nobody: what librdkafka can only do while blocking runs on threads of its own.
 
 mod browse;
+mod clients;
 mod cluster;
 mod context;
 mod driver;
 mod errors;
 mod group;
+mod monitor;
 mod operate;
 mod progress;
 mod publish;
+mod pulse;
 mod record;
 mod settings;
 mod source;
 mod topics;
 
 pub use driver::Kafka;
-pub use settings::{BadSettings, CreateTopics, Settings};
+pub use settings::{BadSettings, CreateTopics, Settings, refused_property};

@@ -1,30 +1,99 @@
 //! Publishing: from a batch to librdkafka's producers, and from its acknowledgements to outcomes.
 
-use std::sync::Arc;
+mod admission;
+mod answer;
+mod calls;
+mod hand_over;
+mod outcome;
+mod producer;
+mod routes;
+#[cfg(test)]
+mod tests;
 
-use broker::{Batch, Error, Outcome, Receipt, RefusalKind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use broker::{Batch, Error, Outcome, Receipt, Refusal, RefusalKind};
+use tokio::sync::watch;
 
 use crate::cluster::Cluster;
+use admission::Admission;
+use routes::Routes;
+
+/// When a refused publish may be tried again: the pulse is taken once a second, and a queue drains within one.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Publishing {
-    _cluster: Arc<Cluster>,
+    cluster: Arc<Cluster>,
+    admission: Arc<Admission>,
+    routes: Routes,
+    /// How many producers' threads run.
+    running: watch::Sender<usize>,
 }
 
 impl Publishing {
+    /// Makes the first producer, so that settings that make none are told here.
     pub(crate) fn new(cluster: Arc<Cluster>) -> Result<Self, Error> {
-        Ok(Self { _cluster: cluster })
+        let admission = Arc::<Admission>::default();
+        let running = watch::Sender::new(0);
+        let routes = Routes::new(Arc::clone(&cluster), Arc::clone(&admission), running.clone())?;
+        Ok(Self { cluster, admission, routes, running })
     }
 
     pub(crate) fn record_bytes_max(&self) -> usize {
-        1_000_000
+        self.cluster.settings.record_bytes_max()
     }
 
     pub(crate) fn publish(&self, batch: Batch) -> Receipt {
-        let refused = Outcome::refused(RefusalKind::Unavailable, "publishing is not possible yet");
-        Receipt::ready(vec![refused; batch.records.len()])
+        let Batch { topic, records, deadline } = batch;
+        let count = records.len();
+        if count == 0 {
+            return Receipt::ready(Vec::new());
+        }
+        let refuse = |refusal: Refusal| Receipt::ready(vec![Outcome::Refused(refusal); count]);
+        if Instant::now() >= deadline {
+            return refuse(unavailable("its deadline had passed before it was handed to the broker".into()));
+        }
+        // What is in librdkafka's queue goes on. What is not would wait there only to be told that it may yet land.
+        if let Some((_, reason)) = self.cluster.pulse.down() {
+            return refuse(unavailable(reason));
+        }
+        let Some(permit) = self.admission.admit(&records) else {
+            return refuse(Refusal {
+                kind: RefusalKind::Overloaded,
+                message: format!(
+                    "more is being published than the broker acknowledges: {} are under way",
+                    self.admission.under_way()
+                ),
+                retry_after: Some(RETRY_AFTER),
+            });
+        };
+        match self.routes.route(&topic) {
+            Ok(route) => route.send(records, deadline, permit, self.record_bytes_max()),
+            Err(error) => {
+                self.admission.release(permit);
+                refuse(unavailable(error.message))
+            }
+        }
     }
 
-    /// Answers what was taken in and lets go of the cluster.
-    pub(crate) async fn close(&self) {}
+    /// Answers what was taken in and lets go of the cluster: what is not acknowledged within [`producer::CLOSE`] is
+    /// answered `Unknown`. May be called again, and then waits for the same.
+    pub(crate) async fn close(&self) {
+        self.routes.close();
+        // It ends only with the last of the senders, one of which is here.
+        let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+    }
+}
+
+impl Drop for Publishing {
+    /// The producers' threads end by themselves; they let go of the clients, which blocks.
+    fn drop(&mut self) {
+        self.routes.close();
+    }
+}
+
+fn unavailable(message: String) -> Refusal {
+    Refusal { kind: RefusalKind::Unavailable, message, retry_after: Some(RETRY_AFTER) }
 }

@@ -37,13 +37,22 @@ const FRAME_BYTES: usize = 97;
 /// The most that a header takes beside its name and value: two lengths.
 const HEADER_FRAME_BYTES: usize = 10;
 
+/// A header: its name and its value, which may be null.
+pub(crate) type Named<'a> = (&'a str, Option<&'a [u8]>);
+
 /// A record on its way out.
 #[derive(Debug)]
 pub(crate) struct Encoded {
+    pub(crate) about: About,
+    pub(crate) headers: OwnedHeaders,
+}
+
+/// What is no header of it.
+#[derive(Debug)]
+pub(crate) struct About {
     pub(crate) key: Option<Key>,
     /// `None`: a null value, which is what the binding makes of an event without data.
     pub(crate) value: Option<Bytes>,
-    pub(crate) headers: OwnedHeaders,
     /// Key, value and headers: what counts against [`record_bytes_max`](broker::Capabilities::record_bytes_max).
     pub(crate) bytes: usize,
     /// The most that a batch of this record alone takes, uncompressed: what counts against a topic's
@@ -109,7 +118,7 @@ pub(crate) fn encode(record: Record) -> Encoded {
         + value.as_ref().map_or(0, |value| value.len());
     let batch_bytes = bytes + FRAME_BYTES + writer.count * HEADER_FRAME_BYTES;
     let headers = writer.headers.expect("the list is put back after each header");
-    Encoded { key, value, headers, bytes, batch_bytes }
+    Encoded { about: About { key, value, bytes, batch_bytes }, headers }
 }
 
 /// The record that a message holds. Copies what it needs: librdkafka's buffer is not held on to.
@@ -135,7 +144,7 @@ pub(crate) fn of_message(message: &BorrowedMessage<'_>) -> Record {
 
 /// A message's headers. rdkafka panics on a name that is not UTF-8, which any foreign producer can write: that is the
 /// error here.
-fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<(&'a str, Option<&'a [u8]>)>, String> {
+fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<Named<'a>>, String> {
     let Some(headers) = message.headers() else { return Ok(Vec::new()) };
     // Reading changes nothing, so there is nothing that a panic could leave half done.
     catch_unwind(AssertUnwindSafe(|| headers.iter().map(|header| (header.key, header.value)).collect()))
@@ -146,7 +155,7 @@ fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<(&'a str, Option<
 /// it has the marks of an event and is none.
 pub(crate) fn decode<'a, H>(incoming: Incoming<'a, H>) -> Record
 where
-    H: Iterator<Item = (&'a str, Option<&'a [u8]>)> + Clone,
+    H: Iterator<Item = Named<'a>> + Clone,
 {
     let headers = incoming.headers.clone();
     let (hop, letter) = (hop::read(headers.clone()), letter::read(headers.clone()));
@@ -160,7 +169,7 @@ where
 }
 
 /// The value of a header, the last where it comes more than once, as Kafka's own clients take it. A null value is none.
-fn last<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>, name: &str) -> Option<&'a [u8]> {
+fn last<'a>(headers: impl Iterator<Item = Named<'a>>, name: &str) -> Option<&'a [u8]> {
     headers.filter(|(found, _)| *found == name).last().and_then(|(_, value)| value)
 }
 

@@ -2,33 +2,19 @@
 
 use broker::Body;
 use bytes::Bytes;
-use event::{Data, Event, Malformed, json};
+use event::{Event, Malformed, kafka};
 
-use super::{Incoming, Writer, last, time};
+use super::{Incoming, Named, Writer, time};
 
 /// Writes the event's headers and returns its value.
 pub(super) fn to_binary(event: &Event, into: &mut Writer) -> Option<Bytes> {
-    into.put("ce_specversion", event::SPEC_VERSION.as_bytes());
-    let mut name = String::with_capacity(24);
-    for (attribute, value) in event.attributes() {
-        if attribute == "datacontenttype" {
-            continue;
-        }
-        name.clear();
-        name.push_str("ce_");
-        name.push_str(attribute);
-        into.put(&name, value.to_text().as_bytes());
-    }
-    if let Some(content_type) = event.content_type() {
-        into.put("content-type", content_type.as_bytes());
-    }
-    event.data().map(|data| data.bytes().clone())
+    kafka::to_binary(event, |name, value| into.put(name, value)).cloned()
 }
 
 /// The body of a record that nothing marks as foreign.
 pub(super) fn body<'a, H>(incoming: Incoming<'a, H>) -> Body
 where
-    H: Iterator<Item = (&'a str, Option<&'a [u8]>)> + Clone,
+    H: Iterator<Item = Named<'a>> + Clone,
 {
     let value = incoming.value.clone();
     match read(incoming) {
@@ -39,44 +25,17 @@ where
 
 fn read<'a, H>(incoming: Incoming<'a, H>) -> Result<Event, Malformed>
 where
-    H: Iterator<Item = (&'a str, Option<&'a [u8]>)> + Clone,
+    H: Iterator<Item = Named<'a>> + Clone,
 {
-    let content_type =
-        last(incoming.headers.clone(), "content-type").and_then(|value| std::str::from_utf8(value).ok());
-    if content_type.is_some_and(|text| text.starts_with(event::http::STRUCTURED)) {
-        return json::from_bytes(incoming.value.unwrap_or_default());
+    let Incoming { topic, partition, offset, timestamp, value, headers, .. } = incoming;
+    if let Some(event) = kafka::from_message(headers.clone(), value.clone())? {
+        return Ok(event);
     }
-    let mut builder = Event::builder();
-    let mut marked = false;
-    for (name, value) in incoming.headers.clone() {
-        let Some(attribute) = name.strip_prefix("ce_") else { continue };
-        let text = String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
-        marked = true;
-        builder = match attribute {
-            "specversion" => builder,
-            "id" => builder.id(text),
-            "source" => builder.source(text),
-            "type" => builder.kind(text),
-            "subject" => builder.subject(text),
-            "time" => builder.time(text),
-            "dataschema" => builder.data_schema(text),
-            _ => builder.extension(attribute, event::Value::String(&text)),
-        };
+    // Where it stands is what tells it from every other record.
+    let mut builder =
+        Event::builder().id(format!("{partition}-{offset}")).source(format!("/kafka/{topic}")).kind(topic);
+    if let Some(time) = timestamp.and_then(time::rfc3339) {
+        builder = builder.time(time);
     }
-    if !marked {
-        builder = builder
-            .id(format!("{}-{}", incoming.partition, incoming.offset))
-            .source(format!("/kafka/{}", incoming.topic))
-            .kind(incoming.topic);
-        if let Some(time) = incoming.timestamp.and_then(time::rfc3339) {
-            builder = builder.time(time);
-        }
-    }
-    if let Some(content_type) = content_type {
-        builder = builder.data_content_type(content_type);
-    }
-    match incoming.value {
-        Some(value) => builder.data(Data::Binary(value)).build(),
-        None => builder.build(),
-    }
+    kafka::from_plain(builder, headers, value)
 }

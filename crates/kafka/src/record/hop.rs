@@ -2,7 +2,7 @@
 
 use broker::{Hop, Origin, TraceParent};
 
-use super::{Writer, last};
+use super::{Named, Writer, last};
 
 pub(super) const TRACEPARENT: &str = "traceparent";
 pub(super) const TRACESTATE: &str = "tracestate";
@@ -27,7 +27,7 @@ pub(super) fn write(hop: &Hop, into: &mut Writer) {
 }
 
 /// What does not parse is as if it were not there: these headers are nobody's data.
-pub(super) fn read<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)> + Clone) -> Hop {
+pub(super) fn read<'a>(headers: impl Iterator<Item = Named<'a>> + Clone) -> Hop {
     let text = |name| last(headers.clone(), name).and_then(|value| std::str::from_utf8(value).ok());
     let traceparent = last(headers.clone(), TRACEPARENT).and_then(TraceParent::parse);
     Hop {

@@ -19,7 +19,7 @@
 use broker::{Letter, Position};
 
 use super::hop::decimal;
-use super::{Writer, last};
+use super::{Named, Writer, last};
 
 const TOPIC: &str = "__dlq.errors.topic";
 const PARTITION: &str = "__dlq.errors.partition";
@@ -56,7 +56,7 @@ pub(super) fn write(letter: &Letter, into: &mut Writer) {
 }
 
 /// `None` where the record has no mark of a letter of ours. What is missing or does not parse is empty or 0.
-pub(super) fn read<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)> + Clone) -> Option<Letter> {
+pub(super) fn read<'a>(headers: impl Iterator<Item = Named<'a>> + Clone) -> Option<Letter> {
     let reason = last(headers.clone(), REASON)?;
     let owned = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let text = |name| last(headers.clone(), name).map(owned).unwrap_or_default();

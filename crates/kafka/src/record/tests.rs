@@ -23,8 +23,8 @@ fn read(headers: &Raw, key: Option<&[u8]>, value: Option<&[u8]>) -> Record {
 }
 
 fn again(encoded: &Encoded) -> Record {
-    let key = encoded.key.as_ref().map(|key| key.as_bytes().to_vec());
-    read(&collected(&encoded.headers), key.as_deref(), encoded.value.as_deref())
+    let key = encoded.about.key.as_ref().map(|key| key.as_bytes().to_vec());
+    read(&collected(&encoded.headers), key.as_deref(), encoded.about.value.as_deref())
 }
 
 fn event() -> Event {
@@ -108,8 +108,11 @@ fn sizes_count_what_is_sent() {
     let encoded = encode(of(Body::Event(event())));
     let headers = collected(&encoded.headers);
     let counted: usize = headers.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len)).sum();
-    assert_eq!(encoded.bytes, counted + "k-1".len() + encoded.value.as_ref().map_or(0, Bytes::len));
-    assert_eq!(encoded.batch_bytes, encoded.bytes + 97 + 10 * headers.len());
+    assert_eq!(
+        encoded.about.bytes,
+        counted + "k-1".len() + encoded.about.value.as_ref().map_or(0, Bytes::len)
+    );
+    assert_eq!(encoded.about.batch_bytes, encoded.about.bytes + 97 + 10 * headers.len());
 }
 
 #[test]

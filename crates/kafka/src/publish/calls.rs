@@ -1,0 +1,162 @@
+//! The calls that a producer has taken and librdkafka has not reported whole.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use broker::{Key, Outcome, Promise};
+use parking_lot::Mutex;
+use slab::Slab;
+
+use super::admission::{Admission, Permit};
+use super::answer::{Answer, PENDING, is_pending};
+use super::routes::Route;
+use crate::settings::LANDS_WITHIN;
+
+/// One `publish`.
+#[derive(Debug)]
+struct Call {
+    /// Taken when it is answered, which its deadline may do before librdkafka has reported all records.
+    promise: Option<Promise>,
+    outcomes: Vec<Outcome>,
+    keys: Vec<Option<Key>>,
+    /// Records that librdkafka has not reported, and one more while they are still being handed over.
+    pending: usize,
+    is_handed_over: bool,
+    deadline: Instant,
+    permit: Permit,
+    route: Arc<Route>,
+}
+
+/// A producer's calls. A record finds its call by the integer that librdkafka carries with it: each is reported exactly
+/// once, and until then the call's place in the slab is not given to another.
+#[derive(Debug)]
+pub(super) struct Calls {
+    admission: Arc<Admission>,
+    slab: Mutex<Slab<Call>>,
+}
+
+/// The integer that librdkafka carries: the call's slot above, the record's index in the call below.
+pub(super) fn tag(slot: usize, index: usize) -> usize {
+    slot << 32 | index
+}
+
+fn untag(tag: usize) -> (usize, usize) {
+    (tag >> 32, tag & 0xffff_ffff)
+}
+
+impl Calls {
+    pub(super) fn new(admission: Arc<Admission>) -> Self {
+        Self { admission, slab: Mutex::default() }
+    }
+
+    /// Takes a call, whose records are about to be handed over.
+    pub(super) fn begin(
+        &self,
+        promise: Promise,
+        records: usize,
+        deadline: Instant,
+        permit: Permit,
+        route: Arc<Route>,
+    ) -> usize {
+        self.slab.lock().insert(Call {
+            promise: Some(promise),
+            outcomes: vec![PENDING; records],
+            keys: Vec::new(),
+            pending: records + 1,
+            is_handed_over: false,
+            deadline,
+            permit,
+            route,
+        })
+    }
+
+    /// All records of a call are handed over, but for those that were refused.
+    pub(super) fn handed_over(&self, slot: usize, keys: Vec<Option<Key>>, refused: Vec<(usize, Outcome)>) {
+        let mut slab = self.slab.lock();
+        let call = &mut slab[slot];
+        call.keys = keys;
+        call.is_handed_over = true;
+        call.pending -= 1 + refused.len();
+        for (index, outcome) in refused {
+            call.outcomes[index] = outcome;
+        }
+        let ended = (call.pending == 0).then(|| slab.remove(slot));
+        drop(slab);
+        self.end(ended);
+    }
+
+    /// librdkafka reports a record.
+    pub(super) fn reported(&self, tag: usize, outcome: Outcome) {
+        let (slot, index) = untag(tag);
+        let mut slab = self.slab.lock();
+        // Absent only where its producer was given up and everything was answered before librdkafka was done.
+        let Some(call) = slab.get_mut(slot) else { return };
+        if call.promise.is_some() {
+            call.outcomes[index] = outcome;
+        }
+        call.pending -= 1;
+        let ended = (call.pending == 0).then(|| slab.remove(slot));
+        drop(slab);
+        self.end(ended);
+    }
+
+    fn end(&self, call: Option<Call>) {
+        let Some(call) = call else { return };
+        // The room is free before the publisher can come back for it.
+        self.admission.release(call.permit);
+        call.route.done();
+        if let Some(promise) = call.promise {
+            Answer::new(promise, call.outcomes, &call.keys).give();
+        }
+    }
+
+    /// Answers the calls whose deadline has passed, and returns the next deadline. They keep their place: librdkafka still
+    /// has their records.
+    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut slab = self.slab.lock();
+        let (mut next, mut answers) = (None::<Instant>, Vec::new());
+        for (_, call) in slab.iter_mut().filter(|(_, call)| call.promise.is_some()) {
+            if call.deadline > now || !call.is_handed_over {
+                next = Some(next.map_or(call.deadline, |next| next.min(call.deadline)));
+            } else {
+                answers.extend(call.answer_now(|| {
+                    let seconds = LANDS_WITHIN.as_secs();
+                    format!(
+                        "the broker did not acknowledge it in time; it may yet land within {seconds} s: send it again \
+                         with the same id"
+                    )
+                }));
+            }
+        }
+        drop(slab);
+        answers.into_iter().for_each(Answer::give);
+        next
+    }
+
+    /// The producer is gone: what it has not reported is never reported.
+    pub(super) fn give_up(&self, why: &str) {
+        let calls = std::mem::take(&mut *self.slab.lock());
+        for (_, mut call) in calls {
+            if let Some(answer) = call.answer_now(|| why.to_owned()) {
+                answer.give();
+            }
+            self.end(Some(call));
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slab.lock().is_empty()
+    }
+}
+
+impl Call {
+    /// Its answer as far as it is known; the rest is `Unknown`.
+    fn answer_now(&mut self, why: impl Fn() -> String) -> Option<Answer> {
+        let promise = self.promise.take()?;
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        for outcome in outcomes.iter_mut().filter(|outcome| is_pending(outcome)) {
+            *outcome = Outcome::Unknown(why());
+        }
+        Some(Answer::new(promise, outcomes, &self.keys))
+    }
+}

@@ -1,0 +1,224 @@
+//! One of librdkafka's producers, and the thread that polls it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use broker::{Error, ErrorKind};
+use parking_lot::{Mutex, RwLock};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext, PurgeConfig};
+use rdkafka::{ClientConfig, ClientContext};
+use tokio::sync::watch;
+
+use super::admission::Admission;
+use super::calls::Calls;
+use super::outcome;
+use crate::cluster::Cluster;
+use crate::context::Context;
+use crate::errors;
+
+/// How often a producer's thread looks at deadlines and whether it is to end; reports are served as they come.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long what is under way may take when the driver is closed, or when a producer is replaced.
+pub(super) const CLOSE: Duration = Duration::from_secs(5);
+
+/// A producer of topics that take batches of the same size.
+#[derive(Debug)]
+pub(super) struct Producer {
+    cluster: Arc<Cluster>,
+    pub(super) calls: Arc<Calls>,
+    pub(super) batch_bytes: usize,
+    pub(super) client: RwLock<Client>,
+    is_closing: AtomicBool,
+    /// What librdkafka said when it could not go on.
+    fatal: Arc<Mutex<Option<String>>>,
+}
+
+/// Whoever sends holds a read lock meanwhile, so that only the polling thread ever lets go of a client: that blocks.
+pub(super) enum Client {
+    Ready(Arc<BaseProducer<Reports>>),
+    /// Why nothing can be sent, for now or for ever.
+    Gone(String),
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ready(_) => f.write_str("Ready"),
+            Self::Gone(why) => f.debug_tuple("Gone").field(why).finish(),
+        }
+    }
+}
+
+/// What librdkafka calls when a record is acknowledged, or is not.
+#[derive(Debug)]
+pub(super) struct Reports {
+    context: Context,
+    cluster: Arc<Cluster>,
+    calls: Arc<Calls>,
+    fatal: Arc<Mutex<Option<String>>>,
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            *self.fatal.lock() = Some(reason.to_owned());
+        }
+        self.context.error(error, reason);
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
+        let outcome = match result {
+            Ok(message) => {
+                self.context.pulse.beat();
+                outcome::durable(message)
+            }
+            Err((error, message)) => {
+                let (topic, bytes) = (message.topic(), message.payload_len() + message.key_len());
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                outcome::failed(code, topic, &self.cluster.topics.facts(topic), bytes)
+            }
+        };
+        self.calls.reported(tag, outcome);
+    }
+}
+
+impl Producer {
+    /// Makes the client and starts its thread, which `running` counts.
+    pub(super) fn start(
+        cluster: &Arc<Cluster>,
+        admission: &Arc<Admission>,
+        running: &watch::Sender<usize>,
+        batch_bytes: usize,
+        number: usize,
+    ) -> Result<Arc<Self>, Error> {
+        let calls = Arc::new(Calls::new(Arc::clone(admission)));
+        let fatal = Arc::default();
+        let config = cluster.settings.producer(batch_bytes);
+        let client = client(&config, cluster, &calls, &fatal)
+            .map_err(|error| errors::client("a producer cannot be made", &error))?;
+        let producer = Arc::new(Self {
+            cluster: Arc::clone(cluster),
+            calls,
+            batch_bytes,
+            client: RwLock::new(Client::Ready(client)),
+            is_closing: AtomicBool::new(false),
+            fatal,
+        });
+        producer.spawn(running, number).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, format!("a producer's thread cannot be started: {error}"))
+        })?;
+        Ok(producer)
+    }
+
+    fn spawn(self: &Arc<Self>, running: &watch::Sender<usize>, number: usize) -> io::Result<()> {
+        let (producer, running) = (Arc::clone(self), running.clone());
+        running.send_modify(|count| *count += 1);
+        let ended = running.clone();
+        let thread = std::thread::Builder::new().name(format!("kafka-publish-{number}"));
+        let spawned = thread.spawn(move || {
+            producer.run();
+            running.send_modify(|count| *count -= 1);
+        });
+        if spawned.is_err() {
+            ended.send_modify(|count| *count -= 1);
+        }
+        spawned.map(drop)
+    }
+
+    /// Ends it: what is under way has [`CLOSE`] to be acknowledged.
+    pub(super) fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
+    }
+
+    /// Its thread's life: a client, and another whenever one cannot go on.
+    fn run(&self) {
+        loop {
+            let current = match &*self.client.read() {
+                Client::Ready(client) => Some(Arc::clone(client)),
+                Client::Gone(_) => None,
+            };
+            if let Some(client) = current {
+                self.serve(&client);
+                self.retire(client);
+            }
+            if self.is_closing.load(Ordering::Acquire) {
+                return;
+            }
+            self.replace();
+        }
+    }
+
+    /// Serves reports and deadlines until the producer is closed or its client cannot go on.
+    fn serve(&self, client: &BaseProducer<Reports>) {
+        let mut deadline = None;
+        while !self.is_closing.load(Ordering::Acquire) && self.fatal.lock().is_none() {
+            client.poll(TICK);
+            let now = Instant::now();
+            // What came meanwhile is later than the earliest of before, or is seen after the next tick.
+            if deadline.is_none_or(|deadline| deadline <= now) {
+                deadline = self.calls.expire(now).map(|next| next.min(now + 20 * TICK));
+            }
+        }
+    }
+
+    /// Takes the client away from publishers, gives what is under way its time, and lets go of it.
+    fn retire(&self, client: Arc<BaseProducer<Reports>>) {
+        let fatal = self.fatal.lock().take();
+        let why = match &fatal {
+            None => "this broker's driver has been closed".to_owned(),
+            Some(reason) => {
+                tracing::error!("a producer cannot go on and is replaced: {reason}");
+                format!("a producer is being replaced: {reason}")
+            }
+        };
+        *self.client.write() = Client::Gone(why);
+        if fatal.is_some() {
+            // Its records are never sent again; which of them were written, the broker alone knows.
+            client.purge(PurgeConfig::default().queue().inflight());
+        }
+        let end = Instant::now() + CLOSE;
+        while !self.calls.is_empty() && Instant::now() < end {
+            client.poll(TICK / 5);
+            self.calls.expire(Instant::now());
+        }
+        drop(client);
+        self.calls
+            .give_up("the broker had not acknowledged it when the driver let go; it may have been written");
+    }
+
+    fn replace(&self) {
+        let config = self.cluster.settings.producer(self.batch_bytes);
+        match client(&config, &self.cluster, &self.calls, &self.fatal) {
+            Ok(client) => *self.client.write() = Client::Ready(client),
+            Err(error) => {
+                tracing::error!(%error, "a producer cannot be made: trying again");
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn client(
+    config: &ClientConfig,
+    cluster: &Arc<Cluster>,
+    calls: &Arc<Calls>,
+    fatal: &Arc<Mutex<Option<String>>>,
+) -> Result<Arc<BaseProducer<Reports>>, KafkaError> {
+    let (calls, fatal) = (Arc::clone(calls), Arc::clone(fatal));
+    let reports = Reports { context: cluster.context(), cluster: Arc::clone(cluster), calls, fatal };
+    config.create_with_context(reports).map(Arc::new)
+}

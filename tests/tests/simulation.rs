@@ -51,13 +51,14 @@ fn every_seed_keeps_the_promises() {
     let took = began.elapsed();
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     println!(
-        "{seeds} seeds in {took:.1?} ({:.1} a second): {} events, {} attempts, {} crashes, {} revocations, {} faults, \
+        "{seeds} seeds in {took:.1?} ({:.1} a second): {} events, {} attempts, {} crashes, {} revocations, {} recalls, {} faults, \
          {} duplicates ({} excused), {} dead letters, {} steps, {:.1} virtual hours",
         seeds as f64 / took.as_secs_f64(),
         sum(|r| u64::from(r.events)),
         sum(|r| r.attempts),
         sum(|r| u64::from(r.crashes)),
         sum(|r| u64::from(r.revocations)),
+        sum(|r| u64::from(r.recalls)),
         sum(|r| u64::from(r.faults)),
         sum(|r| u64::from(r.duplicates)),
         sum(|r| u64::from(r.excused)),
@@ -75,9 +76,10 @@ fn every_seed_keeps_the_promises() {
         let seed = report.seed;
         assert_eq!(report.events, 500, "seed {seed}");
         assert!(report.crashes >= 2, "seed {seed} has {} crashes", report.crashes);
-        assert!(report.revocations >= 1, "seed {seed} has no revocation");
+        assert!(report.revocations + report.recalls >= 1, "seed {seed} has no revocation");
     }
     assert!(sum(|r| u64::from(r.revocations)) > seeds, "revocations are frequent");
+    assert!(sum(|r| u64::from(r.recalls)) > seeds, "recalls are frequent");
     assert!(
         sum(|r| u64::from(r.dead_letters)) > 0 && sum(|r| u64::from(r.duplicates)) > 0,
         "faults have effects"
@@ -111,6 +113,12 @@ fn a_shell_that_settles_early_is_caught() {
 fn a_shell_that_drops_one_is_caught() {
     let caught = caught(Mutant::DropOne, 40);
     assert!(caught >= 38, "in {caught} of 40 seeds");
+}
+
+#[test]
+fn a_shell_that_ignores_recalls_is_caught() {
+    let caught = caught(Mutant::IgnoreRecalls, 40);
+    assert!(caught >= 15, "in {caught} of 40 seeds");
 }
 
 #[test]

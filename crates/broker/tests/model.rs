@@ -1,6 +1,6 @@
 //! The model keeps the contract while it misbehaves: a caller that plays by the rules loses nothing, whatever the seed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use postrider_broker::model::{Faults, Happened, Model, Moment, Settings, SourceId};
@@ -34,6 +34,7 @@ struct Run {
     /// Leases that the caller takes to be alive, by position, with the key.
     held: BTreeMap<u64, (Lease, Option<Key>)>,
     done: BTreeSet<u64>,
+    recalled: HashSet<Lease>,
     sequence: u64,
 }
 
@@ -54,6 +55,7 @@ impl Run {
             source: None,
             held: BTreeMap::new(),
             done: BTreeSet::new(),
+            recalled: HashSet::new(),
             sequence: 0,
         }
     }
@@ -93,7 +95,10 @@ impl Run {
             }
             Input::Revoked(lease) => self.held.retain(|_, (l, _)| *l != lease),
             Input::Gap(gap) => panic!("nothing expired: {gap:?}"),
-            Input::Recalled(_) | Input::CaughtUp => {}
+            Input::Recalled(lease) => {
+                assert!(self.recalled.insert(lease), "line 6: recalled once: {lease:?}");
+            }
+            Input::CaughtUp => {}
         }
     }
 
@@ -140,6 +145,7 @@ impl Run {
         self.model.crash(self.now);
         self.source = None;
         self.held.clear();
+        self.recalled.clear();
     }
 
     fn rounds(&mut self, rounds: usize, crash: bool) {
@@ -205,6 +211,39 @@ fn judge(model: &Model) {
     assert_eq!(lag.records, 0, "line 4: something landed and is never handed out");
 }
 
+/// Line 6: what was recalled is settled, or revoked when its time is over (an outage prolongs that), and not before.
+fn judge_recalls(model: &Model) {
+    let mut open: BTreeMap<(SourceId, u64), (Lease, Duration)> = BTreeMap::new();
+    let mut ends_of_outages = Duration::ZERO;
+    for Moment { at, what } in &model.history().moments {
+        match what {
+            Happened::Outage { until } => ends_of_outages = ends_of_outages.max(*until),
+            Happened::Recalled { source, lease, position, until } => {
+                let twice = open.insert((*source, *position), (*lease, *until));
+                assert_eq!(twice, None, "{position} is recalled under two leases at once");
+            }
+            Happened::Settled { source, position, lease, .. }
+            | Happened::Superseded { source, position, lease } => {
+                let recalled = open.remove(&(*source, *position));
+                assert!(recalled.is_none_or(|(it, _)| it == *lease), "another lease of {position} lived");
+            }
+            Happened::Revoked { source, position, .. } => {
+                open.remove(&(*source, *position));
+            }
+            Happened::HandedOut { source, position, .. } => {
+                let alive = open.get(&(*source, *position));
+                assert_eq!(alive, None, "{position} is handed out while it is held elsewhere");
+            }
+            Happened::Closed { source, .. } => open.retain(|(of, _), _| of != source),
+            Happened::Crashed => open.clear(),
+            _ => {}
+        }
+        let over = |until: Duration| until.max(ends_of_outages) < *at;
+        let late = open.iter().find(|(_, (_, until))| over(*until));
+        assert_eq!(late, None, "a recall has no end at {at:?}");
+    }
+}
+
 /// Per key and process, what landed did so in call order.
 fn judge_order(model: &Model) {
     let crashes = model.history().count(|h| *h == Happened::Crashed);
@@ -229,6 +268,7 @@ fn a_rule_abiding_caller_loses_nothing() {
         run.rounds(400, seed % 2 == 0);
         run.quiet_down();
         judge(&run.model);
+        judge_recalls(&run.model);
         judge_order(&run.model);
     }
 }
@@ -254,6 +294,7 @@ fn every_fault_happens() {
             let name = match &moment.what {
                 Happened::Superseded { .. } => "superseded",
                 Happened::Revoked { .. } => "revoked",
+                Happened::Recalled { .. } => "recalled",
                 Happened::Stale { .. } => "stale",
                 Happened::Forgotten { .. } => "forgotten",
                 Happened::Outage { .. } => "outage",
@@ -273,7 +314,7 @@ fn every_fault_happens() {
             *seen.entry(name).or_default() += 1;
         }
     }
-    assert_eq!(seen.len(), 8, "the nasty model never did some of what it claims to: {seen:?}");
+    assert_eq!(seen.len(), 9, "the nasty model never did some of what it claims to: {seen:?}");
 }
 
 #[test]

@@ -85,16 +85,27 @@ impl Simulation {
                 }
                 broker::Input::Revoked(lease) => life.take_revoked(*lease, &mut inputs),
                 broker::Input::Gap(gap) => self.report.violations.push(format!("a gap: {}", gap.message)),
-                broker::Input::Recalled(_) | broker::Input::CaughtUp => {}
+                broker::Input::Recalled(lease) => life.take_recalled(*lease, &mut inputs),
+                broker::Input::CaughtUp => {}
             }
         }
         for input in &inputs {
-            if let Input::Revoked { token } = input {
-                self.report.revocations += 1;
-                self.report.faults += 1;
-                self.trace.tell(self.now, format_args!("revoked {token:?}"));
-                self.kill(&life, *token);
+            match input {
+                Input::Revoked { token } => {
+                    self.report.revocations += 1;
+                    self.report.faults += 1;
+                    self.trace.tell(self.now, format_args!("revoked {token:?}"));
+                    self.kill(&life, *token);
+                }
+                Input::Recalled { token } => {
+                    self.report.recalls += 1;
+                    self.trace.tell(self.now, format_args!("recalled {token:?}"));
+                }
+                _ => {}
             }
+        }
+        if self.options.mutant == Some(Mutant::IgnoreRecalls) {
+            inputs.retain(|input| !matches!(input, Input::Recalled { .. }));
         }
         if self.options.mutant == Some(Mutant::SwapTwo) {
             self.swap_two(&mut inputs);
@@ -191,6 +202,9 @@ impl Simulation {
                 self.report.violations.push(format!("an attempt carries {token:?}, whose lease has ended"));
                 continue;
             };
+            if held.recalled {
+                self.report.violations.push(format!("an attempt of {token:?} began after its recall"));
+            }
             let (dead, attempt) = (false, held.attempts + 1);
             carried.push(Carried { token: *token, position: held.position, attempt, dead });
             match poison(held.position, self.healed) {

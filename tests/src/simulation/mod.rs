@@ -50,6 +50,8 @@ pub enum Mutant {
     SettleEarly,
     /// Now and then settles a delivery that was never sent.
     DropOne,
+    /// Does not tell the engine of recalls.
+    IgnoreRecalls,
     /// Now and then hands two events of a key to the engine in the wrong order.
     SwapTwo,
 }
@@ -68,6 +70,8 @@ pub struct Report {
     pub restarts: u32,
     /// Leases that the broker took back or superseded.
     pub revocations: u32,
+    /// Leases that the broker asked for before it took them.
+    pub recalls: u32,
     /// All misfortunes together: crashes, revocations, outages, answers that got lost, pauses, sick phases.
     pub faults: u32,
     /// Successes beyond the first of an event, and how many of them faults excuse.

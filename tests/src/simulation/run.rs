@@ -214,7 +214,7 @@ impl Simulation {
         match &self.life {
             Some(life) if life.holds_any() => {
                 // Each seed is to see one that has an effect.
-                let all = all || self.report.revocations == 0;
+                let all = all || self.report.revocations + self.report.recalls == 0;
                 self.model.revoke(self.now, life.source, all, rewind);
             }
             _ if !self.healed => {

@@ -34,6 +34,8 @@ pub(super) struct Held {
     pub(super) position: u64,
     /// Spent attempts, as last noted.
     pub(super) attempts: u32,
+    /// The broker wants it back: no attempt of it is to begin.
+    pub(super) recalled: bool,
 }
 
 impl Life {
@@ -72,7 +74,8 @@ impl Life {
         if self.held.len() <= at {
             self.held.resize(at + 1, None);
         }
-        self.held[at] = Some(Held { generation, position, attempts: delivery.note.attempts });
+        self.held[at] =
+            Some(Held { generation, position, attempts: delivery.note.attempts, recalled: false });
         let key = delivery.key.as_ref().map(broker::Key::digest);
         let broker::Note { attempts, first_ms } = delivery.note;
         inputs.push(Input::Arrived { token, key, attempts, first_ms });
@@ -83,6 +86,15 @@ impl Life {
         let token = Token { source: SOURCE, slot: lease.slot, generation: lease.generation };
         if self.end_lease(token).is_some() {
             inputs.push(Input::Revoked { token });
+        }
+    }
+
+    /// Takes a recall in. The lease may have ended meanwhile.
+    pub(super) fn take_recalled(&mut self, lease: Lease, inputs: &mut Vec<Input<'static>>) {
+        let token = Token { source: SOURCE, slot: lease.slot, generation: lease.generation };
+        if let Some(held) = self.held(token) {
+            held.recalled = true;
+            inputs.push(Input::Recalled { token });
         }
     }
 

@@ -54,6 +54,13 @@ pub enum Happened {
         lease: Lease,
         position: u64,
     },
+    /// The lease's record is wanted back; it is revoked at `until` unless it has been settled by then.
+    Recalled {
+        source: SourceId,
+        lease: Lease,
+        position: u64,
+        until: Duration,
+    },
     Revoked {
         source: SourceId,
         lease: Lease,

@@ -34,6 +34,8 @@ impl Model {
         let forget = self.is(Mutant::NotesForgotten);
         let at = self.now + self.up_to(self.settings.faults.again_max);
         let Some(session) = self.sessions.get_mut(&source) else { return };
+        // What goes to another owner comes again only from there.
+        let at = session.recalled_until(position).map_or(at, |until| at.max(until));
         let tail = if alone { Vec::new() } else { session.tail(&self.topics[session.topic], position) };
         let name = Arc::clone(&session.subscription);
         self.give_back(source, position, at);
@@ -149,19 +151,26 @@ impl Model {
 
     /// Takes leases of a source back: all of them, or some at random (each with the held tail of its key). They come
     /// again later. With `rewind`, what was settled and noted but not flushed is forgotten as well, as when a partition
-    /// goes to another owner and back.
+    /// goes to another owner and back. Announced by a [recall](Self::recall) first, as often as the faults say.
     pub fn revoke(&mut self, now: Duration, source: SourceId, all: bool, rewind: bool) {
         self.advance(now);
-        let Some(session) = self.sessions.get(&source) else { return };
-        let held: Vec<u64> = session.held_positions().collect();
-        let chosen: Vec<u64> =
-            if all { held } else { held.into_iter().filter(|_| self.rng.u8(..) < 64).collect() };
-        for position in chosen {
+        if self.chance(self.settings.faults.recall) {
+            self.recall(now, source, all, rewind);
+            return;
+        }
+        for position in self.choose_held(source, all) {
             self.revoke_with_tail(source, position);
         }
         if rewind {
             self.rewind(source);
         }
+    }
+
+    /// Held positions: all of them, or some at random.
+    pub(super) fn choose_held(&mut self, source: SourceId, all: bool) -> Vec<u64> {
+        let Some(session) = self.sessions.get(&source) else { return Vec::new() };
+        let held: Vec<u64> = session.held_positions().collect();
+        if all { held } else { held.into_iter().filter(|_| self.rng.u8(..) < 64).collect() }
     }
 
     pub(super) fn revoke_by_chance(&mut self) {
@@ -176,7 +185,7 @@ impl Model {
     }
 
     /// Revokes what is held of a key from this position on, so that it can come again in order.
-    fn revoke_with_tail(&mut self, source: SourceId, position: u64) {
+    pub(super) fn revoke_with_tail(&mut self, source: SourceId, position: u64) {
         let at = self.now + self.up_to(self.settings.faults.again_max);
         let Some(session) = self.sessions.get(&source) else { return };
         let mut chain = session.tail(&self.topics[session.topic], position);
@@ -197,7 +206,7 @@ impl Model {
     }
 
     /// Forgets the source's unflushed work: what was done comes again, before whatever is held of its key.
-    fn rewind(&mut self, source: SourceId) {
+    pub(super) fn rewind(&mut self, source: SourceId) {
         let notes = self.settings.capabilities.durable_notes;
         let Some(name) = self.sessions.get(&source).map(|s: &Session| Arc::clone(&s.subscription)) else {
             return;

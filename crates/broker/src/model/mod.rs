@@ -19,7 +19,7 @@
 //!   there is something to do next: an event of the model's own, or a hand-out that waits for a poll. A driver of the
 //!   model loops: `advance(next_event_at())`, take `answers`, `poll` each source, act.
 //! - **Misfortune.** Besides what [`Faults`] brings by chance: [`Model::crash`] kills the client (all leases die, unflushed
-//!   work is lost, unanswered publishes may or may not land), [`Model::revoke`] takes leases back, [`Model::outage`] makes
+//!   work is lost, unanswered publishes may or may not land), [`Model::revoke`] takes leases back, [`Model::recall`] asks for them first, [`Model::outage`] makes
 //!   the broker unreachable, [`Model::expire`] is retention (the only source of [`Gap`](crate::Gap)s).
 //! - **Verdict.** [`Model::history`] has every append, answer, hand-out, settle, flush and loss with its time, and
 //!   [`Model::log`] each topic's records: enough to judge I1 (nothing lost), I2 (nothing invented), I3 (order per key)
@@ -74,6 +74,7 @@ mod cursor;
 mod history;
 mod lease;
 mod operate;
+mod recall;
 mod session;
 mod settings;
 mod source;
@@ -135,6 +136,8 @@ enum Event {
     Deadline(Ticket),
     Flush(Arc<str>),
     Revoke,
+    /// A recall's time is over.
+    RecallEnds(SourceId),
     Outage,
     OutageEnds,
 }
@@ -222,7 +225,12 @@ impl Model {
             && self.now < until
             && matches!(
                 event,
-                Event::Land(_) | Event::Ack(..) | Event::GiveUp(..) | Event::Flush(_) | Event::Revoke
+                Event::Land(_)
+                    | Event::Ack(..)
+                    | Event::GiveUp(..)
+                    | Event::Flush(_)
+                    | Event::Revoke
+                    | Event::RecallEnds(_)
             )
         {
             // Under its old number, so that what was decided earlier still happens earlier.
@@ -243,6 +251,7 @@ impl Model {
             Event::Deadline(ticket) => self.deadline(ticket),
             Event::Flush(name) => self.flush_due(&name),
             Event::Revoke => self.revoke_by_chance(),
+            Event::RecallEnds(source) => self.end_recalls(source),
             Event::Outage => {
                 let length = self.up_to(self.settings.faults.outage_max);
                 self.outage(self.now, length);

@@ -24,6 +24,8 @@ pub(super) struct Session {
     held_by_key: BTreeMap<(u32, u64), u32>,
     /// Unsettled and not held, each with the time before which it is not handed out.
     pending: BTreeMap<u64, Duration>,
+    /// Recalls whose time is not over.
+    pub(super) recalls: Vec<Recall>,
     /// What was there at the opening and has not been handed out yet; `None` once `CaughtUp` was said.
     unseen: Option<BTreeSet<u64>>,
     /// Said at the next poll, before anything is handed out.
@@ -34,6 +36,18 @@ pub(super) struct Session {
 struct Slot {
     generation: u32,
     held: Option<Held>,
+    /// It was recalled, and will be revoked at this time.
+    recalled: Option<Duration>,
+}
+
+/// Leases that were asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Recall {
+    pub(super) until: Duration,
+    pub(super) leases: Vec<(u64, Lease)>,
+    /// All that was held: the source hands nothing out meanwhile.
+    pub(super) all: bool,
+    pub(super) rewind: bool,
 }
 
 /// What a slot holds.
@@ -74,6 +88,7 @@ impl Session {
             held_by_key: BTreeMap::new(),
             unseen: opening.caught_up.then(|| pending.keys().copied().collect()),
             pending,
+            recalls: Vec::new(),
             queue: VecDeque::new(),
         }
     }
@@ -127,7 +142,9 @@ impl Session {
 
     pub(super) fn admits(&self, bytes: u64, slack_events: u32, ignore_bytes: bool) -> bool {
         let events = self.held.len() as u64;
-        events < u64::from(self.credit.events) + u64::from(slack_events)
+        let leaving = self.recalls.iter().any(|recall| recall.all);
+        !leaving
+            && events < u64::from(self.credit.events) + u64::from(slack_events)
             && (events == 0 || ignore_bytes || self.used_bytes.saturating_add(bytes) <= self.credit.bytes)
     }
 
@@ -143,7 +160,7 @@ impl Session {
         }
         let slot = self.free.pop_first().unwrap_or_else(|| {
             // The first generation is near its end, so that callers meet the wrap.
-            self.slots.push(Slot { generation: u32::MAX - 2, held: None });
+            self.slots.push(Slot { generation: u32::MAX - 2, held: None, recalled: None });
             self.slots.len() as u32 - 1
         });
         let key = self.key(topic, position);
@@ -152,6 +169,7 @@ impl Session {
             entry.generation = entry.generation.wrapping_add(1);
         }
         entry.held = Some(Held { position, key, bytes });
+        entry.recalled = None;
         self.used_bytes += bytes;
         self.held.insert(position, slot);
         if let Some(key) = key {
@@ -186,6 +204,28 @@ impl Session {
     pub(super) fn tail(&self, topic: &Topic, position: u64) -> Vec<u64> {
         let Some(key) = self.key(topic, position) else { return Vec::new() };
         self.held_by_key.range((key, position + 1)..=(key, u64::MAX)).map(|((_, p), _)| *p).collect()
+    }
+
+    /// Marks the lease of a held position as recalled; `None` where it is that already.
+    pub(super) fn recall(&mut self, position: u64, until: Duration) -> Option<Lease> {
+        let slot = *self.held.get(&position)?;
+        let entry = &mut self.slots[slot as usize];
+        if entry.recalled.is_some() {
+            return None;
+        }
+        entry.recalled = Some(until);
+        Some(Lease { slot, generation: entry.generation })
+    }
+
+    /// When the recall of a held position is over.
+    pub(super) fn recalled_until(&self, position: u64) -> Option<Duration> {
+        let slot = *self.held.get(&position)?;
+        self.slots[slot as usize].recalled
+    }
+
+    /// The recalls whose time is over by now, which are forgotten.
+    pub(super) fn recalls_over(&mut self, now: Duration) -> Vec<Recall> {
+        self.recalls.extract_if(.., |recall| recall.until <= now).collect()
     }
 
     /// Ends the lease that holds this position.

@@ -84,6 +84,10 @@ pub struct Faults {
     /// Chance that a revocation also rewinds: settles and notes not yet flushed are forgotten, and what was done comes
     /// again. Line 8: only what was flushed is safe.
     pub rewind: f64,
+    /// Chance that a revocation is announced by a recall, and comes later for what has not been settled by then. Line 6.
+    pub recall: f64,
+    /// Longest time from a recall to the revocation of what is left.
+    pub recall_max: Duration,
     /// Longest time until a released or revoked record is handed out again. Lines 6 and 7 set no bound.
     pub again_max: Duration,
     /// Mean time between outages. Nothing lands, is acknowledged, handed out or flushed meanwhile; calls answer
@@ -115,6 +119,8 @@ impl Faults {
             revoke_every: None,
             revoke_all: 0.0,
             rewind: 0.0,
+            recall: 0.0,
+            recall_max: Duration::ZERO,
             again_max: Duration::ZERO,
             outage_every: None,
             outage_max: Duration::ZERO,
@@ -141,6 +147,8 @@ impl Faults {
             revoke_every: Some(Duration::from_secs(20)),
             revoke_all: 0.5,
             rewind: 0.5,
+            recall: 0.5,
+            recall_max: Duration::from_secs(2),
             again_max: Duration::from_secs(1),
             outage_every: Some(Duration::from_secs(60)),
             outage_max: Duration::from_secs(5),
@@ -159,6 +167,8 @@ impl Faults {
             shuffle: 8,
             duplicate: 0.05,
             short_poll: 0.3,
+            recall: 0.5,
+            recall_max: Duration::from_millis(500),
             again_max: Duration::from_millis(20),
             crash_keeps_some: true,
             ..Self::calm()

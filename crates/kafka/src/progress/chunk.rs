@@ -39,7 +39,10 @@ impl Chunk {
 
     /// Appends an index above all others.
     pub(super) fn push(&mut self, index: u8, entry: u32) {
-        debug_assert!(ones(&self.bits).all(|other| other < index), "chunks are filled in order");
+        debug_assert!(
+            last_zero_below(&self.bits.map(|word| !word), SIZE) < Some(index.into()),
+            "filled in order"
+        );
         self.bits[usize::from(index >> 6)] |= 1 << (index & 63);
         self.entries.push(entry);
     }

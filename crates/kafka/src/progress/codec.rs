@@ -115,6 +115,11 @@ impl PieceWriter {
         self.chunk(last, &up_to(0, to % SIZE));
     }
 
+    /// Whether something did not fit: nothing more will.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
     /// The pieces, and where they end, at most at `end`.
     pub(super) fn finish(mut self, end: u64) -> (Vec<u8>, u64) {
         self.flush();

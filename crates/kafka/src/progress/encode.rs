@@ -44,6 +44,9 @@ impl Progress {
             let mut bits = *held.bits();
             chunk::cut(&mut bits, (end - number * SIZE).min(SIZE));
             writer.chunk(number, &bits);
+            if writer.is_full() {
+                return writer.finish(end);
+            }
         }
         let mut awaited = self.next;
         for settled in self.ahead.settled() {

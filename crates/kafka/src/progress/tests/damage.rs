@@ -55,6 +55,8 @@ fn every_truncation_and_every_other_character_is_found() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_text_panics(base in any::<u64>(), text in any::<String>()) {
         is_refused(base, &text);

@@ -41,6 +41,17 @@ fn what_is_in_flight_on_a_busy_partition() {
 }
 
 #[test]
+fn a_purge_a_billion_offsets_ahead() {
+    let mut progress = Progress::new(0);
+    read(&mut progress, 0, 1);
+    progress.settle_range(1_000_000_000, 1_000_000_010);
+    let encoded = progress.encode(4096);
+    assert!(encoded.text.len() <= 24, "{} characters", encoded.text.len());
+    let (again, reason) = Progress::restore(0, &encoded.text);
+    assert_eq!((reason, again.lag(1_000_000_020)), (None, 1_000_000_010));
+}
+
+#[test]
 fn ten_thousand_held_leave_room_to_read_on() {
     let mut progress = Progress::new(99);
     read(&mut progress, 99, 10_099);

@@ -1,5 +1,6 @@
 //! The project's own commands. `cargo xtask` is an alias, in `.cargo/config.toml`.
 
+mod bench;
 mod generated;
 mod run;
 mod test;
@@ -41,6 +42,20 @@ enum Command {
         #[arg(last = true, value_name = "ARGUMENT")]
         arguments: Vec<String>,
     },
+    /// Measure Postrider beside its yardsticks, in the same run: CPU per event first, then rates, latency and memory
+    ///
+    /// Builds for release. docs/benchmarks.md tells what the numbers mean. Nothing is asserted: what is told is how
+    /// Postrider compares with the least that could do the same work, on this machine, now.
+    #[command(
+        disable_help_flag = true,
+        after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench single deliver-1 --rounds 5\n  \
+        cargo xtask bench --list\n  cargo xtask bench -o json > figures.json\n  cargo xtask bench --help"
+    )]
+    Bench {
+        /// The benchmarks to run, and options: --help shows them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "NAME")]
+        arguments: Vec<String>,
+    },
     /// Check the house rules that no compiler knows: arrows between crates, file sizes, banned words
     #[command(
         after_help = "Every violation is printed at once, as FILE:LINE: what is wrong and what to do instead."
@@ -60,6 +75,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Test { parts, arguments } => test::run(&parts, &arguments),
+        Command::Bench { arguments } => bench::run(&root(), &arguments),
         Command::Tidy => tidy::run(&root()),
         Command::Schema { check } => generated::run(&root(), check),
     };

@@ -13,6 +13,12 @@ pub(crate) fn say(line: &str) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }
 
+/// Prints a line to standard error, where standard output is for figures.
+pub(crate) fn say_aside(line: &str) {
+    // With standard error gone there is nobody left to tell.
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
 /// The cargo that runs us, in the workspace's directory.
 pub(crate) fn cargo(root: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));

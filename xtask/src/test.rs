@@ -95,7 +95,7 @@ fn build(root: &Path, parts: &BTreeSet<Part>) -> Result<PathBuf> {
     Ok(target_directory(root)?.join("debug").join("postrider"))
 }
 
-fn target_directory(root: &Path) -> Result<PathBuf> {
+pub(crate) fn target_directory(root: &Path) -> Result<PathBuf> {
     let metadata = output(cargo(root).args(["metadata", "--format-version", "1", "--no-deps", "--locked"]))?;
     let metadata: serde_json::Value = serde_json::from_slice(&metadata)?;
     match metadata["target_directory"].as_str() {

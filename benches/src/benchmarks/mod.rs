@@ -1,0 +1,111 @@
+//! The benchmarks, one file each (or one file for a few of a kind).
+
+mod batch;
+mod deliver;
+mod latency;
+mod memory;
+mod publishing;
+mod single;
+mod topics;
+
+use crate::roles::Properties;
+use crate::rounds::{Figure, Measured, Prepared};
+use crate::stage::Stage;
+
+/// A benchmark: sides that do the same work, and what is judged by them.
+pub(crate) trait Benchmark {
+    fn name(&self) -> &'static str;
+    /// A line.
+    fn about(&self) -> &'static str;
+    /// Sets the sides up. One that cannot be is left out of the rounds, with its reason in the report.
+    fn sides(&self, stage: &Stage) -> Vec<Prepared>;
+    fn checks(&self) -> Vec<Check>;
+    /// How many rounds, where so many are asked for.
+    fn rounds(&self, asked: usize) -> usize {
+        asked
+    }
+}
+
+/// A target: a figure of a side, alone or divided by the sum of the same figure of others, is at most so much.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Check {
+    pub(crate) what: &'static str,
+    pub(crate) figure: Figure,
+    pub(crate) side: &'static str,
+    pub(crate) against: &'static [&'static str],
+    pub(crate) at_most: f64,
+}
+
+impl Check {
+    pub(crate) fn value(&self, sides: &[Measured]) -> Option<f64> {
+        let of = |label| sides.iter().find(|side| side.label == label)?.median(self.figure);
+        let value = of(self.side)?;
+        if self.against.is_empty() {
+            return Some(value);
+        }
+        let sum: f64 = self.against.iter().map(|label| of(label)).sum::<Option<f64>>()?;
+        Some(value / sum)
+    }
+
+    /// A value beside what it may be.
+    pub(crate) fn show(&self, value: f64) -> String {
+        let unit = if self.against.is_empty() { "" } else { " ×" };
+        let verdict = if value <= self.at_most { "reached" } else { "NOT reached" };
+        format!("{value:.2}{unit}, at most {}{unit}: {verdict}", self.at_most)
+    }
+}
+
+pub(crate) fn all() -> Vec<Box<dyn Benchmark>> {
+    let mut all: Vec<Box<dyn Benchmark>> = Vec::new();
+    all.extend(single::all());
+    all.extend(batch::all());
+    all.extend(deliver::all());
+    all.push(Box::new(latency::Latency));
+    all.extend(topics::all());
+    all.push(Box::new(memory::Memory));
+    all
+}
+
+/// The sides' names, which checks refer to.
+const ON_KAFKA: &str = "Postrider on Kafka";
+const ON_EMBEDDED: &str = "Postrider on embedded";
+const BARE_AXUM: &str = "bare axum";
+const BARE_PRODUCER: &str = "bare producer";
+const BARE_CONSUMER: &str = "bare consumer";
+
+/// What the bare producer is told beyond idempotence, as Postrider tells its own: to send at once, and Java's partitioner.
+fn producer_properties() -> Properties {
+    [("linger.ms", "0"), ("partitioner", "murmur2_random")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::rounds::Series;
+
+    #[test]
+    fn names_are_unique() {
+        let all = all();
+        let names: BTreeSet<&str> = all.iter().map(|benchmark| benchmark.name()).collect();
+        assert_eq!(names.len(), all.len());
+    }
+
+    #[test]
+    fn a_check_divides_by_the_sum_of_what_it_is_held_against() {
+        let side = |label, value| {
+            let series = vec![Series { figure: Figure::CpuPerEventUs, rounds: vec![value] }];
+            Measured { label, series: Ok(series) }
+        };
+        let sides = [side("a", 30.0), side("b", 15.0), side("c", 5.0)];
+        let check =
+            Check { what: "a", figure: Figure::CpuPerEventUs, side: "a", against: &["b", "c"], at_most: 2.0 };
+        assert_eq!(check.value(&sides), Some(1.5));
+        assert_eq!(check.show(1.5), "1.50 ×, at most 2 ×: reached");
+        assert_eq!(Check { against: &["d"], ..check }.value(&sides), None);
+        assert_eq!(Check { against: &[], ..check }.value(&sides), Some(30.0));
+    }
+}

@@ -1,0 +1,189 @@
+//! A running sidecar: the release binary with a configuration of its own.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Longest wait for a sidecar to become ready, or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The broker behind it.
+#[derive(Clone, Debug)]
+pub(crate) enum On {
+    Kafka {
+        bootstrap: String,
+    },
+    /// In a directory of its own; or in one that several use, one after another.
+    Embedded {
+        path: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) on: On,
+    /// What parts the durable names of one sidecar's subscriptions from another's.
+    pub(crate) service: String,
+    pub(crate) topics: Vec<String>,
+    pub(crate) subscription: Option<Subscription>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Subscription {
+    pub(crate) topic: String,
+    pub(crate) to: SocketAddr,
+    pub(crate) concurrency: u64,
+}
+
+/// It is stopped, and its data removed, when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Sidecar {
+    child: Child,
+    directory: TempDir,
+    app: SocketAddr,
+}
+
+impl Sidecar {
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start(program: &Path, setup: &Setup) -> Result<Self> {
+        let directory = TempDir::with_prefix("postrider-bench-")?;
+        let [app, admin, health] = [free_address()?, free_address()?, free_address()?];
+        let config = directory.path().join("postrider.yaml");
+        // JSON is YAML.
+        fs::write(&config, format!("{:#}\n", setup.config(app, admin, health)))?;
+        let output = File::create(directory.path().join("output.log"))?;
+        let mut command = bound_to_us(program);
+        command.args(["run", "--config"]).arg(&config).current_dir(directory.path()).stdin(Stdio::null());
+        command.env("NO_COLOR", "1").env_remove("POSTRIDER_CONFIG");
+        command.stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
+        let mut sidecar = Self { child, directory, app };
+        sidecar.wait_until_ready(health)?;
+        Ok(sidecar)
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where events are published.
+    pub(crate) fn app(&self) -> SocketAddr {
+        self.app
+    }
+
+    fn wait_until_ready(&mut self, health: SocketAddr) -> Result<()> {
+        let began = Instant::now();
+        while !is_ready(health) {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the sidecar ended with {status}: {}", self.output());
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("the sidecar did not become ready: {}", self.output());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// The last of what it wrote.
+    pub(crate) fn output(&self) -> String {
+        let text = fs::read_to_string(self.directory.path().join("output.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    /// Lets it end in good order, as a pod does.
+    fn stop(&mut self) -> Result<()> {
+        let process = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process id")?;
+        kill_process(process, Signal::TERM)?;
+        let began = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if began.elapsed() > PATIENCE {
+                bail!("the sidecar does not end");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        if self.stop().is_err() {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}
+
+impl Setup {
+    fn config(&self, app: SocketAddr, admin: SocketAddr, health: SocketAddr) -> Value {
+        let broker = match &self.on {
+            On::Kafka { bootstrap } => {
+                let servers: Vec<&str> = bootstrap.split(',').collect();
+                json!({ "kafka": { "bootstrap_servers": servers } })
+            }
+            On::Embedded { path } => {
+                let path = path.clone().unwrap_or_else(|| PathBuf::from("./data"));
+                json!({ "embedded": { "path": path } })
+            }
+        };
+        let topics: serde_json::Map<String, Value> =
+            self.topics.iter().map(|topic| (topic.clone(), json!({}))).collect();
+        let subscriptions = match &self.subscription {
+            None => json!({}),
+            Some(Subscription { topic, to, concurrency }) => {
+                let to = format!("http://{to}/events");
+                json!({ "sink": { "topic": topic, "to": to, "concurrency": concurrency } })
+            }
+        };
+        json!({
+            "version": 1,
+            "service": self.service,
+            "listen": {
+                "app": app.to_string(),
+                "admin": admin.to_string(),
+                "health": health.to_string(),
+            },
+            "brokers": { "broker": broker },
+            "topics": topics,
+            "subscriptions": subscriptions,
+        })
+    }
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// A command that is killed when we are (where there is `setpriv`, which becomes the program: the process id is its own).
+fn bound_to_us(program: &Path) -> Command {
+    let tried = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).status();
+    if !tried.is_ok_and(|status| status.success()) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+fn is_ready(health: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(health)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}

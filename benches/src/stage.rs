@@ -1,0 +1,60 @@
+//! What all benchmarks share: the cluster, the binary, and how long and how often to measure.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Result;
+
+use crate::cluster::Cluster;
+use crate::sidecar::{On, Setup, Sidecar};
+
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) cluster: Cluster,
+    /// The `postrider` binary, built for release.
+    pub(crate) postrider: PathBuf,
+    /// Seconds of a round that measures for a time.
+    pub(crate) seconds: f64,
+    /// Events of a round that measures a fixed number.
+    pub(crate) events: u64,
+    /// Events of the backlog that memory is measured with.
+    pub(crate) lag: u64,
+}
+
+/// A name that nothing else on the cluster has.
+pub(crate) fn unique(what: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let second = crate::measure::monotonic_nanoseconds() / 1_000_000_000;
+    format!("bench-{what}-{}-{second}-{number}", std::process::id())
+}
+
+impl Stage {
+    pub(crate) fn new(cluster: Cluster, postrider: PathBuf, seconds: f64, events: u64, lag: u64) -> Self {
+        Self { cluster, postrider, seconds, events, lag }
+    }
+
+    /// A new topic on the cluster.
+    pub(crate) fn topic(&self, what: &str, partitions: u32) -> Result<String> {
+        let name = unique(what);
+        self.cluster.create_topics(std::slice::from_ref(&name), partitions)?;
+        Ok(name)
+    }
+
+    pub(crate) fn round_ms(&self) -> u64 {
+        (self.seconds * 1000.0) as u64
+    }
+
+    /// How long a load warms up: long enough for pools and caches, and for a processor to clock up.
+    pub(crate) fn warm_ms(&self) -> u64 {
+        (self.round_ms() / 5).min(1000)
+    }
+
+    pub(crate) fn on_kafka(&self) -> On {
+        On::Kafka { bootstrap: self.cluster.bootstrap().to_owned() }
+    }
+
+    pub(crate) fn start(&self, setup: &Setup) -> Result<Sidecar> {
+        Sidecar::start(&self.postrider, setup)
+    }
+}

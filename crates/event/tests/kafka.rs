@@ -362,3 +362,28 @@ fn attributes_of_64_kib_pass() {
     let headers = headers.iter().map(|(name, value)| (&**name, Some(&**value)));
     assert_eq!(binding::from_message(headers, value), Ok(Some(event)));
 }
+
+#[test]
+fn writing_allocates_nothing_and_reading_only_what_the_event_keeps() {
+    let event =
+        minimal().subject("s").extension("one", Value::Integer(1)).extension("two", Value::Boolean(true));
+    let event = event.data_content_type("application/json").data(bytes("{}")).build().expect("valid");
+    let mut written = 0;
+    let cost = allocation_counter::measure(|| {
+        let value = binding::to_binary(&event, |name, value| written += name.len() + value.len());
+        written += value.map_or(0, Bytes::len);
+    });
+    assert!(written > 0);
+    assert_eq!(cost.count_total, 0, "a header was put together on the heap");
+
+    let value = Bytes::from_static(b"{}");
+    let headers: [&[Header<'_>]; 2] =
+        [&REQUIRED, &[("content-type", Some(b"application/json")), ("ce_subject", Some(b"s"))]];
+    let headers = headers.concat();
+    let cost = allocation_counter::measure(|| {
+        let event =
+            binding::from_message(headers.iter().map(|(name, value)| (*name, *value)), Some(value.clone()));
+        assert!(matches!(event, Ok(Some(_))));
+    });
+    assert!(cost.count_total <= 2, "{} allocations, and the packed attributes need two", cost.count_total);
+}

@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask` is an alias, in `.cargo/config.toml`.
 
 mod bench;
+mod brokers;
 mod generated;
 mod run;
 mod test;
@@ -29,8 +30,8 @@ struct Cli {
 enum Command {
     /// Run the tests: all of them, or the parts that are named
     ///
-    /// Builds the binary, runs every test against it and ends with a summary. Needs nothing but a Rust toolchain and a C
-    /// linker: no broker, no container, no fixed port.
+    /// Builds the binary, runs every test against it and ends with a summary. Starts one Kafka for all tests that need
+    /// one, from Docker or on Java 17 with Maven, unless POSTRIDER_KAFKA names one. No fixed port; nothing stays behind.
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test unit\n  \
         cargo xtask test promises -- kill_9       # only tests whose name contains this\n  \
         POSTRIDER_SEED=42 cargo xtask test promises    # repeat a failure that printed its seed")]
@@ -41,6 +42,9 @@ enum Command {
         /// Handed to the test programs: a name to filter by, --nocapture, --test-threads N
         #[arg(last = true, value_name = "ARGUMENT")]
         arguments: Vec<String>,
+        /// Leave out what needs a Kafka: then a Rust toolchain and a C linker are enough
+        #[arg(long)]
+        no_kafka: bool,
     },
     /// Measure Postrider beside its yardsticks, in the same run: CPU per event first, then rates, latency and memory
     ///
@@ -56,6 +60,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "NAME")]
         arguments: Vec<String>,
     },
+    /// Start and stop real brokers for development and measurements
+    #[command(subcommand)]
+    Brokers(brokers::Action),
     /// Check the house rules that no compiler knows: arrows between crates, file sizes, banned words
     #[command(
         after_help = "Every violation is printed at once, as FILE:LINE: what is wrong and what to do instead."
@@ -74,8 +81,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Test { parts, arguments } => test::run(&parts, &arguments),
         Command::Bench { arguments } => bench::run(&root(), &arguments),
+        Command::Test { parts, arguments, no_kafka } => test::run(&parts, &arguments, !no_kafka),
+        Command::Brokers(action) => brokers::run(action),
         Command::Tidy => tidy::run(&root()),
         Command::Schema { check } => generated::run(&root(), check),
     };

@@ -7,6 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use brokers::SHARED_KAFKA;
+use brokers::kafka::{Kafka, Options};
 use clap::ValueEnum;
 
 use crate::run::{cargo, output, say, watched};
@@ -38,25 +40,28 @@ struct Outcome {
 }
 
 /// Whether all tests of the parts (of none: of all parts) passed.
-pub(crate) fn run(parts: &[Part], arguments: &[String]) -> Result<bool> {
+pub(crate) fn run(parts: &[Part], arguments: &[String], with_kafka: bool) -> Result<bool> {
     let root = crate::root();
-    check_machine()?;
     let parts: BTreeSet<Part> = match parts {
         [] => Part::value_variants().iter().copied().collect(),
         some => some.iter().copied().collect(),
     };
+    let with_kafka = with_kafka && parts.iter().any(|part| part.needs_kafka());
+    check_machine(with_kafka)?;
     heading("building");
-    let binary = build(&root, &parts)?;
+    let binary = build(&root, &parts, with_kafka)?;
+    let kafka = if with_kafka { start_kafka()? } else { None };
     let mut outcomes = Vec::new();
     for part in parts {
         heading(part.name());
         let began = Instant::now();
         let mut tally = Tally::default();
-        let mut tests = part.command(&root);
+        let mut tests = part.command(&root, with_kafka);
         tests.env("POSTRIDER_BIN", &binary);
-        if !arguments.is_empty() {
-            tests.arg("--").args(arguments);
+        if let Some(kafka) = &kafka {
+            tests.env(SHARED_KAFKA, kafka.bootstrap());
         }
+        tests.arg("--").args(part.arguments(with_kafka)).args(arguments);
         let succeeded = watched(&mut tests, |line| tally.read(line))?;
         outcomes.push(Outcome { part, succeeded, took: began.elapsed(), tally });
     }
@@ -65,7 +70,7 @@ pub(crate) fn run(parts: &[Part], arguments: &[String]) -> Result<bool> {
 }
 
 /// What the tests need beyond what has built this program, told before minutes are spent on building.
-fn check_machine() -> Result<()> {
+fn check_machine(with_kafka: bool) -> Result<()> {
     heading("checking this machine");
     std::net::TcpListener::bind("127.0.0.1:0").context(
         "the tests talk over loopback, and 127.0.0.1 cannot be bound; allow it in this sandbox or container",
@@ -81,16 +86,38 @@ fn check_machine() -> Result<()> {
             "setpriv (util-linux) is not here: tests that are killed may leave a sidecar running. They pass without it.",
         );
     }
+    if with_kafka && !has_kafka() {
+        brokers::kafka::prefetch(say)
+            .context("the tests need a Kafka; `cargo xtask test --no-kafka` leaves out those that do")?;
+        say("Kafka: here");
+    }
     Ok(())
 }
 
+/// Whether somebody has started one for us.
+fn has_kafka() -> bool {
+    std::env::var_os(SHARED_KAFKA).is_some_and(|address| !address.is_empty())
+}
+
+/// One for all tests, unless there is one. It ends with the value, or with us.
+fn start_kafka() -> Result<Option<Kafka>> {
+    if has_kafka() {
+        return Ok(None);
+    }
+    heading("starting Kafka");
+    let began = Instant::now();
+    let kafka = Kafka::start(Options { progress: say, ..Options::default() })?;
+    say(&format!("{} after {:.1} s", kafka.bootstrap(), began.elapsed().as_secs_f64()));
+    Ok(Some(kafka))
+}
+
 /// Builds everything first, so that the tests' own time is theirs alone; returns the binary.
-fn build(root: &Path, parts: &BTreeSet<Part>) -> Result<PathBuf> {
+fn build(root: &Path, parts: &BTreeSet<Part>, with_kafka: bool) -> Result<PathBuf> {
     if parts.contains(&Part::Promises) {
         output(cargo(root).args(["build", "--locked", "--workspace", "--bin", "postrider"]))?;
     }
     for part in parts {
-        output(part.command(root).arg("--no-run"))?;
+        output(part.command(root, with_kafka).arg("--no-run"))?;
     }
     Ok(target_directory(root)?.join("debug").join("postrider"))
 }
@@ -113,11 +140,24 @@ impl Part {
         }
     }
 
-    fn command(self, root: &Path) -> Command {
+    fn needs_kafka(self) -> bool {
+        matches!(self, Self::Unit | Self::Promises)
+    }
+
+    /// For the test programs. A promise on Kafka says so in its name.
+    fn arguments(self, with_kafka: bool) -> &'static [&'static str] {
+        if self == Self::Promises && !with_kafka { &["--skip", "kafka"] } else { &[] }
+    }
+
+    fn command(self, root: &Path, with_kafka: bool) -> Command {
         let mut command = cargo(root);
         command.args(["test", "--locked", "--no-fail-fast"]);
         match self {
-            Self::Unit => command.args(["--workspace", "--exclude", "postrider-tests"]),
+            Self::Unit if with_kafka => command.args(["--workspace", "--exclude", "postrider-tests"]),
+            Self::Unit => {
+                let own = ["postrider-tests", "postrider-kafka", "postrider-brokers", "postrider-benches"];
+                command.arg("--workspace").args(own.iter().flat_map(|name| ["--exclude", name]))
+            }
             Self::Promises => command.args(["-p", "postrider-tests", "--lib"]).args(promises(root)),
             Self::Simulation => command.args(["-p", "postrider-tests", "--test", "simulation"]),
         };

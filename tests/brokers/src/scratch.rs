@@ -54,8 +54,7 @@ impl Scratch {
                 std::env::temp_dir().display()
             )
         })?;
-        let owned = File::create(directory.path().join(OWNED))?;
-        owned.lock()?;
+        let owned = own(directory.path())?;
         let watcher = watch(directory.path()).context("`sh` cannot be started to clean up after us")?;
         Ok(Self { directory, watcher: Mutex::new(watcher), _owned: owned })
     }
@@ -93,6 +92,15 @@ impl Drop for Scratch {
         drop(watcher.stdin.take());
         drop(watcher.wait());
     }
+}
+
+/// The file is locked before it has its name: an unlocked one of that name means a dead owner.
+fn own(directory: &Path) -> std::io::Result<File> {
+    let nameless = directory.join("owned.new");
+    let owned = File::create(&nameless)?;
+    owned.lock()?;
+    fs::rename(nameless, directory.join(OWNED))?;
+    Ok(owned)
 }
 
 fn watch(directory: &Path) -> std::io::Result<Child> {
@@ -136,6 +144,21 @@ mod tests {
         drop(first);
         assert!(!path.exists());
         assert!(second.path().is_dir());
+    }
+
+    #[test]
+    fn owners_that_begin_at_once_do_not_take_each_other_for_dead() {
+        let prefix = format!("postrider-at-once-{}-", std::process::id());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let scratch = Scratch::new(&prefix).unwrap();
+                        fs::write(scratch.path().join("data"), "").expect("nobody removes what is ours");
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -46,16 +46,7 @@ impl Container {
 
     /// Starts the container, without any node in it. Our directory has the same path inside.
     pub(super) fn start(scratch: &Scratch, ports: &[Vec<u16>], progress: fn(&str)) -> Result<Self> {
-        let image = format!("apache/kafka:{VERSION}");
-        if !docker(&["image", "inspect", &image])?.status.success() {
-            progress(&format!("pulling {image}, once for this machine"));
-            let pulled = docker(&["pull", "--quiet", &image])?;
-            ensure!(
-                pulled.status.success(),
-                "{image} cannot be pulled: {}",
-                String::from_utf8_lossy(&pulled.stderr).trim()
-            );
-        }
+        let image = Self::pull(progress)?;
         let name = format!("postrider-kafka-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let mut command = Command::new("docker");
         command.args(run_arguments(&name, &image, scratch.path(), ports));
@@ -71,6 +62,21 @@ impl Container {
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(Self { name, running })
+    }
+
+    /// The image's name, once it is here.
+    pub(super) fn pull(progress: fn(&str)) -> Result<String> {
+        let image = format!("apache/kafka:{VERSION}");
+        if !docker(&["image", "inspect", &image])?.status.success() {
+            progress(&format!("pulling {image}, once for this machine"));
+            let pulled = docker(&["pull", "--quiet", &image])?;
+            ensure!(
+                pulled.status.success(),
+                "{image} cannot be pulled: {}",
+                String::from_utf8_lossy(&pulled.stderr).trim()
+            );
+        }
+        Ok(image)
     }
 
     /// With the host's network nodes bind to loopback; where only chosen ports are published, the engine comes from outside.

@@ -142,6 +142,11 @@ impl Kafka {
         self.feed_tool(class, arguments, "")
     }
 
+    /// Runs a tool with these arguments and no others: for other listeners, and for what asks no broker.
+    pub fn run(&self, class: &str, arguments: &[&str]) -> Result<String> {
+        self.cluster.runtime.run(class, arguments, "")
+    }
+
     /// As [`Kafka::run_tool`], with something to read on standard input.
     pub fn feed_tool(&self, class: &str, arguments: &[&str], input: &str) -> Result<String> {
         let bootstrap = ["--bootstrap-server", self.bootstrap()];

@@ -13,7 +13,8 @@ pub struct Options {
     pub users: Vec<User>,
     /// The keys that sign the tokens of [`Listener::OauthBearer`]; without them it takes unsigned tokens.
     pub tokens: Option<Tokens>,
-    /// Whether users may do only what an ACL allows (see [`tool::ACLS`](super::tool::ACLS)). Whoever comes by plaintext may do all.
+    /// Whether users may do only what an ACL allows (see [`tool::ACLS`](super::tool::ACLS)). Whoever has no name, by
+    /// plaintext or by TLS without a certificate, may do all.
     pub acls: bool,
     /// Properties of the server, over those that are set here.
     pub settings: Vec<(String, String)>,
@@ -188,7 +189,7 @@ impl Options {
     fn security(&self, of: &Place, set: &mut impl FnMut(&str, &str)) {
         if self.acls {
             set("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
-            // Who comes by plaintext: the nodes themselves, the tools, the test.
+            // Who has no name: the nodes themselves, the tools, the test.
             set("super.users", "User:ANONYMOUS");
         }
         for listener in &self.listeners {

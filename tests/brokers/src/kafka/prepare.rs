@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Fetches what [`Kafka::start`](super::Kafka::start) would fetch, and starts nothing that lasts.
 pub fn prefetch(progress: fn(&str)) -> Result<()> {
-    Artifacts::install(progress, artifacts).map(drop)
+    Runtime::fetch(progress)
 }
 
 /// Formats the directories of all nodes, as Kafka's storage tool does. That tool takes seconds and writes, beside ids,

@@ -23,25 +23,55 @@ pub(super) enum Runtime {
     Docker(Container),
 }
 
+/// What somebody has chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Docker,
+    Maven,
+    Best,
+}
+
+fn choice() -> Result<Choice> {
+    match std::env::var(CHOICE).as_deref() {
+        Ok("docker") => Ok(Choice::Docker),
+        Ok("maven") => Ok(Choice::Maven),
+        Ok(other) if !other.is_empty() => bail!("{CHOICE} is `docker` or `maven`, not `{other}`"),
+        _ => Ok(Choice::Best),
+    }
+}
+
 impl Runtime {
     /// Docker where an engine answers, else Java with Kafka's artifacts from Maven.
     pub(super) fn find(scratch: &Scratch, options: &Options, ports: &[Vec<u16>]) -> Result<Self> {
         let java = || Ok(Self::Java(Artifacts::install(options.progress, prepare::artifacts)?));
-        match std::env::var(CHOICE).as_deref() {
-            Ok("docker") => Ok(Self::Docker(Container::start(scratch, ports, options.progress)?)),
-            Ok("maven") => java(),
-            Ok(other) if !other.is_empty() => bail!("{CHOICE} is `docker` or `maven`, not `{other}`"),
-            _ if !Container::is_possible() => java(),
-            _ => match Container::start(scratch, ports, options.progress) {
-                Ok(container) => Ok(Self::Docker(container)),
-                Err(error) => {
-                    (options.progress)(&format!(
-                        "Docker runs, but starts no Kafka; taking Java instead: {error:#}"
-                    ));
-                    java()
-                }
-            },
+        match choice()? {
+            Choice::Maven => return java(),
+            Choice::Best if !Container::is_possible() => return java(),
+            Choice::Docker | Choice::Best => {}
         }
+        match Container::start(scratch, ports, options.progress) {
+            Ok(container) => Ok(Self::Docker(container)),
+            Err(error) if choice()? == Choice::Docker => Err(error),
+            Err(error) => {
+                (options.progress)(&format!(
+                    "Docker runs, but starts no Kafka; taking Java instead: {error:#}"
+                ));
+                java()
+            }
+        }
+    }
+
+    /// Downloads what [`Runtime::find`] would.
+    pub(super) fn fetch(progress: fn(&str)) -> Result<()> {
+        let choice = choice()?;
+        if choice == Choice::Docker || choice == Choice::Best && Container::is_possible() {
+            match Container::pull(progress) {
+                Err(error) if choice == Choice::Docker => return Err(error),
+                Err(error) => progress(&format!("taking Java instead of Docker: {error:#}")),
+                Ok(_) => return Ok(()),
+            }
+        }
+        Artifacts::install(progress, prepare::artifacts).map(drop)
     }
 
     /// What a server binds its listeners to.
@@ -64,7 +94,12 @@ impl Runtime {
     pub(super) fn serve(&self, directory: &Path, jvm: &[String]) -> Result<Child> {
         let mut command = match self {
             Self::Java(artifacts) => artifacts.java(),
-            Self::Docker(container) => container.java_with_pid(&directory.join("pid")),
+            Self::Docker(container) => {
+                let pid = directory.join("pid");
+                // An earlier server's, which must not be taken for this one's.
+                drop(std::fs::remove_file(&pid));
+                container.java_with_pid(&pid)
+            }
         };
         command.args(jvm).args(LOGGING).arg(tool::SERVER).arg(directory.join("server.properties"));
         let log = std::fs::File::options().create(true).append(true).open(directory.join("node.log"))?;

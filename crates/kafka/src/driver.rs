@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::cluster::Cluster;
 use crate::publish::Publishing;
 use crate::settings::Settings;
+use crate::source::Readers;
 use crate::{browse, group, operate, source, topics};
 
 /// A Kafka cluster. It may be unreachable when this is made: it is reached when something is asked of it.
@@ -26,6 +27,7 @@ pub struct Kafka {
 pub(crate) struct Open {
     closed: AtomicBool,
     names: Mutex<HashSet<String>>,
+    pub(crate) readers: Readers,
 }
 
 /// A subscription that is open, until this is dropped.
@@ -51,6 +53,12 @@ impl Open {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         Ok(Opened { open: Arc::clone(self), name: name.to_owned() })
+    }
+}
+
+impl Opened {
+    pub(crate) fn open(&self) -> &Arc<Open> {
+        &self.open
     }
 }
 
@@ -177,6 +185,7 @@ impl Driver for Kafka {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.open.closed.store(true, Ordering::Release);
+            self.open.readers.wake();
             self.publishing.close().await;
         })
     }

@@ -1,12 +1,202 @@
-//! A subscription's group when nobody reads it: made durable, looked at, moved.
+//! A subscription's group when nobody reads it: made durable, looked at.
 
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use broker::{Error, Subscription};
+use broker::{Error, ErrorKind, Start, Subscription};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
 
-use crate::cluster::Cluster;
+use crate::cluster::{ASK, Cluster, Place};
+use crate::context::Context;
+use crate::errors;
+
+/// What a group has committed in a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Committed {
+    pub(crate) offset: u64,
+    /// Empty where it is none of ours.
+    pub(crate) metadata: String,
+}
 
 /// Makes a subscription durable: from its return on its group has an offset in every partition.
-pub(crate) async fn ensure(_cluster: &Arc<Cluster>, _subscription: &Subscription) -> Result<(), Error> {
-    Err(Error::unsupported("keep subscriptions yet"))
+pub(crate) async fn ensure(cluster: &Arc<Cluster>, subscription: &Subscription) -> Result<(), Error> {
+    let (cluster, subscription) = (Arc::clone(cluster), subscription.clone());
+    blocking(move || {
+        let group = Group::new(&cluster, &subscription.name)?;
+        group.ensure(&subscription.topic, subscription.start)
+    })
+    .await
+}
+
+/// Runs what can only be done while blocking.
+pub(crate) async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let ended = tokio::task::spawn_blocking(what).await;
+    ended.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Unavailable, format!("a question to the cluster was given up: {error}")))
+    })
+}
+
+/// How long what a cluster cannot answer for the moment is asked again: a topic's leaders are not all known at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks again, for a while, while the error is temporary.
+pub(crate) fn patiently<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        match ask() {
+            Err(error) if error.is_temporary() && Instant::now() + pause < deadline => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(500));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// A group, looked at from outside: it is never joined. Everything blocks, and so does dropping it.
+pub(crate) struct Group<'a> {
+    cluster: &'a Cluster,
+    name: &'a str,
+    client: BaseConsumer<Context>,
+}
+
+impl<'a> Group<'a> {
+    pub(crate) fn new(cluster: &'a Cluster, name: &'a str) -> Result<Self, Error> {
+        let mut config = cluster.settings.consumer(name);
+        config.set("enable.auto.commit", "false");
+        let client = config
+            .create_with_context(Context { pulse: Arc::clone(&cluster.pulse) })
+            .map_err(|error| errors::error(&format!("a client of group {name} cannot be made"), &error))?;
+        Ok(Self { cluster, name, client })
+    }
+
+    /// What it has committed; partitions without a committed offset are left out.
+    pub(crate) fn committed(
+        &self,
+        topic: &str,
+        partitions: &[u32],
+    ) -> Result<BTreeMap<u32, Committed>, Error> {
+        let found = committed(&self.client, self.name, topic, partitions)?;
+        self.cluster.pulse.beat();
+        Ok(found)
+    }
+
+    /// Commits for a group that nobody reads. Where somebody does, the broker refuses.
+    #[expect(dead_code, reason = "the driver's purge and seek come next")]
+    pub(crate) fn commit(&self, topic: &str, offsets: &BTreeMap<u32, Committed>) -> Result<(), Error> {
+        let what = || format!("the offsets of subscription {} in topic {topic} cannot be written", self.name);
+        self.try_commit(topic, offsets).map_err(|error| errors::error(&what(), &error))
+    }
+
+    fn try_commit(&self, topic: &str, offsets: &BTreeMap<u32, Committed>) -> Result<(), KafkaError> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (partition, committed) in offsets {
+            let mut element = list.add_partition(topic, partition.cast_signed());
+            element.set_offset(Offset::Offset(committed.offset.cast_signed()))?;
+            if !committed.metadata.is_empty() {
+                element.set_metadata(&committed.metadata);
+            }
+        }
+        self.client.commit(&list, CommitMode::Sync)?;
+        self.cluster.pulse.beat();
+        Ok(())
+    }
+
+    fn ensure(&self, topic: &str, start: Start) -> Result<(), Error> {
+        let partitions: Vec<u32> = (0..self.cluster.partitions(topic)?).collect();
+        let committed = patiently(|| self.committed(topic, &partitions))?;
+        let missing: Vec<u32> =
+            partitions.iter().copied().filter(|partition| !committed.contains_key(partition)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let is_new = committed.is_empty();
+        // A partition that came later belongs to the subscription from its first record on.
+        let place = if is_new { place(start) } else { Place::Low };
+        let begin = patiently(|| self.cluster.offsets(topic, missing.iter().copied(), place))?;
+        let begin = begin
+            .into_iter()
+            .map(|(partition, offset)| (partition, Committed { offset, metadata: String::new() }));
+        match self.try_commit(topic, &begin.collect()) {
+            Ok(()) => Ok(()),
+            // Somebody reads the group. Whoever reads a partition without an offset begins at its earliest record.
+            Err(error) if !is_new && is_active(&error) => Ok(()),
+            Err(error) if is_new && is_active(&error) => {
+                // Another process has just made it, and reads already.
+                if self.committed(topic, &partitions)?.is_empty() { Err(self.failed(&error)) } else { Ok(()) }
+            }
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    fn failed(&self, error: &KafkaError) -> Error {
+        errors::error(&format!("subscription {} cannot be made durable", self.name), error)
+    }
+}
+
+/// Where a new cursor begins.
+pub(crate) fn place(start: Start) -> Place {
+    match start {
+        Start::Earliest => Place::Low,
+        Start::Latest => Place::High,
+        Start::At(time) => {
+            let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            Place::At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        }
+    }
+}
+
+fn is_active(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as C;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            C::UnknownMemberId
+                | C::IllegalGeneration
+                | C::RebalanceInProgress
+                | C::FencedInstanceId
+                | C::StaleMemberEpoch
+                | C::FencedMemberEpoch
+        )
+    )
+}
+
+/// What a consumer's group has committed in these partitions; those without a committed offset are left out. Blocks up
+/// to [`ASK`].
+pub(crate) fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    name: &str,
+    topic: &str,
+    partitions: &[u32],
+) -> Result<BTreeMap<u32, Committed>, Error> {
+    let what = || format!("what subscription {name} has settled in topic {topic} cannot be read");
+    let failed = |error: KafkaError| errors::error(&what(), &error);
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(topic, partition.cast_signed());
+    }
+    let found = consumer.committed_offsets(list, ASK).map_err(failed)?;
+    let mut committed = BTreeMap::new();
+    for element in found.elements() {
+        element.error().map_err(failed)?;
+        if let Offset::Offset(offset) = element.offset() {
+            // Another client may have committed any bytes, and rdkafka panics where they are no text. Reading changes
+            // nothing, so there is nothing that a panic could leave half done.
+            let metadata = catch_unwind(AssertUnwindSafe(|| element.metadata().to_owned()));
+            let metadata = metadata.unwrap_or_else(|_| "\u{fffd}".to_owned());
+            let offset = offset.cast_unsigned();
+            committed.insert(element.partition().cast_unsigned(), Committed { offset, metadata });
+        }
+    }
+    Ok(committed)
 }

@@ -1,0 +1,208 @@
+//! What moves a subscription that is open in this process: operators who purge and seek, and a log that was truncated.
+
+#![expect(dead_code, reason = "the driver's purge and seek come next")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use broker::{Error, ErrorKind, Input};
+use futures::channel::oneshot;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::partition::Partition;
+use super::rebalance::Member;
+use super::shared::Shared;
+use super::state::{Phase, State};
+use super::thread::Reader;
+use crate::cluster::Place;
+use crate::progress::Progress;
+
+/// The longest that librdkafka is waited for when it is to read elsewhere.
+const SEEK: Duration = Duration::from_secs(5);
+
+/// What only the reader's thread can do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Go on reading at these offsets, as if nothing from there on had been settled.
+    Seek { targets: BTreeMap<u32, u64>, done: oneshot::Sender<Result<(), Error>> },
+}
+
+impl Shared {
+    /// The partitions that are read here.
+    pub(crate) fn partitions(&self) -> Vec<u32> {
+        let state = self.state.lock();
+        state.partitions.values().filter(|partition| !partition.leaving).map(|p| p.number).collect()
+    }
+
+    /// Settles these offsets, (partition, offset), read or not, as far as they are of partitions that are read here;
+    /// what is held of them is revoked. Returns how many were unsettled. To be made durable by [`flush`](Self::flush).
+    pub(crate) fn purge(&self, offsets: &[(u32, u64)]) -> u64 {
+        let count = self.state.lock().purge(offsets);
+        self.wake();
+        count
+    }
+
+    /// Settles everything below these ends, by partition, as far as those are read here. As [`purge`](Self::purge).
+    pub(crate) fn purge_below(&self, ends: &BTreeMap<u32, u64>) -> u64 {
+        let count = self.state.lock().purge_below(ends);
+        self.wake();
+        count
+    }
+
+    /// Moves the cursor of these partitions, durably; what is held of them is revoked. Partitions that are not read here
+    /// are left alone.
+    pub(crate) async fn seek(&self, targets: BTreeMap<u32, u64>) -> Result<(), Error> {
+        let (done, answer) = oneshot::channel();
+        {
+            let mut state = self.state.lock();
+            if state.phase != Phase::Open {
+                return Err(crate::driver::closed());
+            }
+            state.commands.push_back(Command::Seek { targets, done });
+            self.changed.notify_all();
+        }
+        answer.await.unwrap_or_else(|_| Err(restarted(&self.name)))?;
+        self.flush().await
+    }
+}
+
+fn restarted(name: &str) -> Error {
+    let message = format!("the reader of subscription {name} ended before its cursor was moved: try again");
+    Error::new(ErrorKind::Unavailable, message)
+}
+
+impl State {
+    fn purge(&mut self, offsets: &[(u32, u64)]) -> u64 {
+        let mut count = 0;
+        for (number, offset) in offsets {
+            let Some(partition) = self.partitions.get_mut(number) else { continue };
+            if !partition.progress.is_settled(*offset) && *offset < partition.next().max(partition.high) {
+                count += 1;
+                self.settle_below(*number, *offset, *offset + 1);
+            }
+        }
+        count
+    }
+
+    fn purge_below(&mut self, ends: &BTreeMap<u32, u64>) -> u64 {
+        let mut count = 0;
+        for (number, end) in ends {
+            let Some(partition) = self.partitions.get_mut(number) else { continue };
+            let beyond = partition.progress.entries_in(*end, u64::MAX).count() as u64;
+            count += partition.progress.lag(*end).saturating_sub(beyond);
+            self.settle_below(*number, 0, *end);
+        }
+        count
+    }
+
+    /// Settles `from..to` of a partition, in the progress and wherever it waits.
+    fn settle_below(&mut self, number: u32, from: u64, to: u64) {
+        let Some(partition) = self.partitions.get_mut(&number) else { return };
+        partition.progress.settle_range(from, to);
+        self.settles += 1;
+        let outbox = &mut self.outbox;
+        self.slots.free_where(
+            |held| held.partition == number && (from..to).contains(&held.received.offset),
+            |lease, _| outbox.push_back(Input::Revoked(lease)),
+        );
+        self.forget_waiting(number, from, to);
+    }
+
+    /// What waits of `from..to` is not handed out any more.
+    fn forget_waiting(&mut self, number: u32, from: u64, to: u64) {
+        let Some(partition) = self.partitions.get_mut(&number) else { return };
+        let (mut records, mut bytes) = (0, 0);
+        partition.queue.retain(|received| {
+            let goes = (from..to).contains(&received.offset);
+            if goes {
+                records += 1;
+                bytes += u64::from(received.bytes);
+            }
+            !goes
+        });
+        partition.again.retain(|offset, _| !(from..to).contains(offset));
+        self.queued_records -= records;
+        self.queued_bytes -= bytes;
+    }
+
+    /// The partition is read from `target` on, as if nothing were known of it.
+    pub(super) fn reset(&mut self, number: u32, target: u64) {
+        self.revoke(number);
+        let Some(partition) = self.partitions.get_mut(&number) else { return };
+        let (high, until, paused) = (partition.high, partition.until, partition.is_paused);
+        *partition = Partition::new(number, Progress::new(target), high, until);
+        partition.is_paused = paused;
+        // It stands elsewhere than what was committed.
+        partition.durable_revision = u64::MAX;
+        partition.in_ring = false;
+        self.leave_ring(number);
+        self.settles += 1;
+    }
+}
+
+impl Reader {
+    /// An offset came that is below what had come before: it was fetched twice, or the log is another one.
+    pub(super) fn judge_rewind(&self, consumer: &BaseConsumer<Member>, number: u32) {
+        let topic = &self.shared.topic;
+        let ends = |place| {
+            let found = self.cluster.offsets(topic, [number], place);
+            found.map(|offsets| offsets.first().map_or(0, |(_, offset)| *offset))
+        };
+        let (low, high) = match ends(Place::Low).and_then(|low| Ok((low, ends(Place::High)?))) {
+            Ok(ends) => ends,
+            // It is judged with the next one.
+            Err(error) => return tracing::warn!(topic, %error, "a rewind cannot be judged yet"),
+        };
+        let mut state = self.shared.state.lock();
+        let Some(partition) = state.partitions.get_mut(&number) else { return };
+        if high >= partition.read {
+            partition.rewind_checked = partition.read;
+            return;
+        }
+        let message = format!(
+            "partition {number} of topic {topic} ends at offset {high}, before the {} that had been read: it was truncated or \
+             made anew, and is read from its beginning",
+            partition.read
+        );
+        partition.high = high;
+        state.reset(number, low);
+        state.gap(0, message);
+        drop(state);
+        self.shared.wake();
+        self.seek(consumer, number, low);
+    }
+
+    pub(super) fn obey(&self, consumer: &BaseConsumer<Member>, command: Command) {
+        let Command::Seek { targets, done } = command;
+        let mut result = Ok(());
+        for (number, target) in targets {
+            {
+                let mut state = self.shared.state.lock();
+                if !state.partitions.contains_key(&number) {
+                    continue;
+                }
+                state.reset(number, target);
+            }
+            self.shared.wake();
+            // Nothing is polled between the reset and the seek, so what comes is from the new place.
+            if !self.seek(consumer, number, target) {
+                let what = format!("partition {number} of topic {} cannot be moved to", self.shared.topic);
+                result = Err(Error::new(ErrorKind::Unavailable, what));
+            }
+        }
+        let _gone = done.send(result);
+    }
+
+    /// False: it failed, and the member is to be made anew, which begins where the progress says.
+    fn seek(&self, consumer: &BaseConsumer<Member>, number: u32, offset: u64) -> bool {
+        let to = rdkafka::Offset::Offset(offset.cast_signed());
+        match consumer.seek(&self.shared.topic, number.cast_signed(), to, SEEK) {
+            Ok(()) => true,
+            Err(error) => {
+                let reason = format!("partition {number} cannot be moved to offset {offset}: {error}");
+                self.shared.state.lock().restart = Some(reason);
+                false
+            }
+        }
+    }
+}

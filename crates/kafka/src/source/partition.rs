@@ -1,0 +1,172 @@
+//! One partition that is read here: what of it waits, and what of it is settled.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use broker::Note;
+
+use super::slots::Received;
+use crate::progress::{self, Passed, Progress};
+
+/// Share of the commit's metadata at which reading stops, and at which it goes on.
+const FULL: f64 = 0.75;
+const HALF_FULL: f64 = 0.5;
+/// Most holes that wait for the log's beginning to be asked; beyond, they are joined.
+const HOLES_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) number: u32,
+    pub(super) progress: Progress,
+    /// One past the last offset that librdkafka has brought us to.
+    pub(super) read: u64,
+    /// Received and never handed out, in the order of offsets.
+    pub(super) queue: VecDeque<Received>,
+    /// Released, or handed out elsewhere before: they come before the queue, in the order of offsets.
+    pub(super) again: BTreeMap<u64, Received>,
+    /// It is in the ring of partitions that have something to hand out.
+    pub(super) in_ring: bool,
+    /// It is being handed to another owner: nothing of it is handed out any more.
+    pub(super) leaving: bool,
+    /// One past the last record of the log, as last asked.
+    pub(super) high: u64,
+    /// Hand out nothing at or after this.
+    pub(super) until: u64,
+    /// The metadata is too full to read on.
+    pub(super) is_full: bool,
+    /// librdkafka has been told to pause it.
+    pub(super) is_paused: bool,
+    /// The revision of the progress that is durable, and up to which settle of the source it goes.
+    pub(super) durable_revision: u64,
+    pub(super) durable: u64,
+    /// Offsets that were jumped over, of compaction or lost to retention: from where to where, and how many of them were
+    /// not settled.
+    holes: Vec<(u64, u64, u64)>,
+    /// Since when there is more on the log and nothing comes.
+    pub(super) behind_since: Option<Instant>,
+    /// A rewind below this has been found harmless.
+    pub(super) rewind_checked: u64,
+}
+
+impl Partition {
+    pub(super) fn new(number: u32, progress: Progress, high: u64, until: u64) -> Self {
+        Self {
+            number,
+            read: progress.next(),
+            durable_revision: progress.revision(),
+            progress,
+            queue: VecDeque::new(),
+            again: BTreeMap::new(),
+            in_ring: false,
+            leaving: false,
+            high,
+            until,
+            is_full: false,
+            is_paused: false,
+            durable: 0,
+            holes: Vec::new(),
+            behind_since: None,
+            rewind_checked: 0,
+        }
+    }
+
+    /// What is to be handed out next.
+    pub(super) fn peek(&self) -> Option<&Received> {
+        if self.leaving {
+            return None;
+        }
+        self.again.first_key_value().map(|(_, received)| received).or_else(|| self.queue.front())
+    }
+
+    /// Takes it. True: it was in the queue.
+    pub(super) fn pop(&mut self) -> Option<(Received, bool)> {
+        if self.leaving {
+            return None;
+        }
+        match self.again.pop_first() {
+            Some((_, received)) => Some((received, false)),
+            None => self.queue.pop_front().map(|received| (received, true)),
+        }
+    }
+
+    /// Everything below has been handed out.
+    pub(super) fn handed_out(&self) -> u64 {
+        let again = self.again.first_key_value().map(|(offset, _)| *offset);
+        let queued = self.queue.front().map(|received| received.offset);
+        again.into_iter().chain(queued).min().unwrap_or_else(|| self.next())
+    }
+
+    /// There is more to commit than was.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.progress.revision() != self.durable_revision
+    }
+
+    /// The first offset of which nothing is known yet.
+    pub(super) fn next(&self) -> u64 {
+        self.progress.next().max(self.read)
+    }
+
+    /// Records that are not settled, read or not.
+    pub(super) fn lag(&self) -> u64 {
+        self.progress.lag(self.high.min(self.until))
+    }
+
+    pub(super) fn note(&self, offset: u64) -> Note {
+        self.progress.note_of(offset).unwrap_or_default()
+    }
+
+    /// Looks whether reading may go on, with hysteresis.
+    pub(super) fn judge_fullness(&mut self, metadata_max: usize) {
+        let fullness = self.progress.fullness(metadata_max);
+        self.is_full = fullness >= if self.is_full { HALF_FULL } else { FULL };
+    }
+
+    /// It is to be read, as far as it is concerned.
+    pub(super) fn wants_reading(&self) -> bool {
+        !self.is_full && !self.leaving && self.next() < self.until
+    }
+
+    /// Librdkafka brought a record, or passed what is none. True: the record is to be handed out.
+    pub(super) fn receive(&mut self, offset: u64) -> bool {
+        let from = self.progress.next();
+        self.read = self.read.max(offset + 1);
+        self.high = self.high.max(offset + 1);
+        self.behind_since = None;
+        let (received, passed) = self.progress.receive(offset, 0);
+        self.jumped(from, offset, passed);
+        received == progress::Received::New
+    }
+
+    /// There is nothing to read below `offset`.
+    pub(super) fn pass(&mut self, offset: u64) {
+        if offset > self.read {
+            let from = self.progress.next();
+            self.read = offset;
+            let passed = self.progress.skip_to(offset);
+            self.jumped(from, offset, passed);
+        }
+    }
+
+    fn jumped(&mut self, from: u64, to: u64, passed: Passed) {
+        let count = passed.awaited + passed.unknown;
+        let many = self.holes.len() >= HOLES_MAX;
+        match self.holes.last_mut() {
+            _ if count == 0 => {}
+            Some(last) if many => (last.1, last.2) = (to, last.2 + count),
+            _ => self.holes.push((from, to, count)),
+        }
+    }
+
+    /// The log begins at `low`: what was jumped over before that is lost. How many records, and where the first was.
+    /// Jumps are forgotten then: what was there and is beyond is no record.
+    pub(super) fn judge_holes(&mut self, low: u64) -> Option<(u64, u64)> {
+        let mut lost = None;
+        for (from, to, count) in self.holes.drain(..) {
+            if from < low {
+                let (first, before) = lost.unwrap_or((from, 0));
+                lost = Some((first, before + count.min(low.min(to) - from)));
+            }
+        }
+        lost.map(|(first, count)| (count, first))
+    }
+}

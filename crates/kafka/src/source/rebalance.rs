@@ -1,0 +1,224 @@
+//! Partitions come and go: what is done before they are read, and before they are given away.
+//!
+//! All of it runs on the reader's thread, in librdkafka's callbacks, while it polls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::partition::Partition;
+use super::shared::Shared;
+use super::state::Phase;
+use crate::cluster::{Cluster, Place};
+use crate::context::Context;
+use crate::group::{self, Committed};
+use crate::progress::Progress;
+
+/// What the holders of a leaving partition's records have to settle them.
+const DRAIN: Duration = Duration::from_secs(1);
+/// How long a new partition's progress is asked for before the member is made anew. librdkafka gives up a member that
+/// does not poll for five minutes.
+const RESTORE: Duration = Duration::from_secs(120);
+
+/// A member of the group: librdkafka's callbacks to it.
+pub(super) struct Member {
+    pub(super) context: Context,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) shared: Arc<Shared>,
+    /// Where each partition's reading ends; `None`: nowhere.
+    pub(super) until: Option<BTreeMap<u32, u64>>,
+}
+
+/// What is known of a partition before it is read.
+struct Found {
+    partition: u32,
+    committed: Option<Committed>,
+    low: u64,
+    high: u64,
+}
+
+impl ClientContext for Member {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Member {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => self.assign(consumer, list),
+            Rebalance::Revoke(list) if consumer.assignment_lost() => self.lose(&partitions(list)),
+            Rebalance::Revoke(list) => self.revoke(consumer, &partitions(list)),
+            Rebalance::Error(error) => tracing::warn!(group = self.shared.name, %error, "a rebalance failed"),
+        }
+    }
+}
+
+impl Member {
+    /// Restores what was settled of new partitions, before anything of them comes, and tells librdkafka where to begin.
+    fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let numbers = partitions(list);
+        let found = if numbers.is_empty() { Vec::new() } else { self.find(consumer, &numbers) };
+        let mut state = self.shared.state.lock();
+        for one in found {
+            let (partition, gap) = restore(&self.shared.topic, &one, self.until(one.partition));
+            if let Some(mut element) = list.find_partition(&self.shared.topic, one.partition.cast_signed()) {
+                let begin = Offset::Offset(partition.read.cast_signed());
+                element.set_offset(begin).expect("offsets come from Kafka, so they are not negative");
+            }
+            state.remove(one.partition);
+            state.partitions.insert(one.partition, partition);
+            if let Some((records, message)) = gap {
+                state.gap(records, message);
+            }
+        }
+        state.assigned = true;
+        state.trouble = None;
+        let read: Vec<u32> = state.partitions.keys().copied().collect();
+        drop(state);
+        tracing::info!(group = self.shared.name, topic = self.shared.topic, new = ?numbers, all = ?read, "partitions assigned");
+        self.shared.wake();
+    }
+
+    fn until(&self, partition: u32) -> u64 {
+        self.until.as_ref().map_or(u64::MAX, |until| until.get(&partition).copied().unwrap_or(0))
+    }
+
+    /// Asks until it is answered. Empty where that was in vain: then the member is to be made anew, and what comes of
+    /// these partitions meanwhile is dropped.
+    fn find(&self, consumer: &BaseConsumer<Self>, numbers: &[u32]) -> Vec<Found> {
+        let deadline = Instant::now() + RESTORE;
+        loop {
+            let error = match self.ask(consumer, numbers) {
+                Ok(found) => return found,
+                Err(error) => error,
+            };
+            tracing::warn!(group = self.shared.name, %error, "the progress of new partitions cannot be read yet");
+            let mut state = self.shared.state.lock();
+            state.trouble = Some(error.to_string());
+            if state.phase != Phase::Open {
+                return Vec::new();
+            }
+            if Instant::now() > deadline {
+                state.restart = Some(error.to_string());
+                return Vec::new();
+            }
+            self.shared.changed.wait_for(&mut state, Duration::from_millis(500));
+        }
+    }
+
+    fn ask(&self, consumer: &BaseConsumer<Self>, numbers: &[u32]) -> Result<Vec<Found>, broker::Error> {
+        let topic = &self.shared.topic;
+        let mut committed = group::committed(consumer, &self.shared.name, topic, numbers)?;
+        let lows = self.cluster.offsets(topic, numbers.iter().copied(), Place::Low)?;
+        let highs: BTreeMap<u32, u64> =
+            self.cluster.offsets(topic, numbers.iter().copied(), Place::High)?.into_iter().collect();
+        let found = |(partition, low)| Found {
+            partition,
+            committed: committed.remove(&partition),
+            low,
+            high: highs.get(&partition).copied().unwrap_or(low),
+        };
+        Ok(lows.into_iter().map(found).collect())
+    }
+
+    /// Gives partitions away in good order: nothing new is handed out, what is held may be settled for a while, and what
+    /// was settled is committed before their next owner reads it.
+    fn revoke(&self, consumer: &BaseConsumer<Self>, numbers: &[u32]) {
+        if numbers.is_empty() {
+            return;
+        }
+        {
+            let mut state = self.shared.state.lock();
+            for number in numbers {
+                if let Some(partition) = state.partitions.get_mut(number) {
+                    partition.leaving = true;
+                }
+            }
+            state.recall();
+            self.shared.wake();
+            let deadline = Instant::now() + DRAIN;
+            while state.holds_leaving() && !state.abandoned && state.phase == Phase::Open {
+                if self.shared.changed.wait_until(&mut state, deadline).timed_out() {
+                    break;
+                }
+            }
+        }
+        let member = self.shared.member.lock();
+        let last = self.shared.state.lock().take_leave(numbers);
+        self.shared.wake();
+        if let Some(list) = last {
+            let result = consumer.commit(&list, CommitMode::Sync);
+            self.shared.state.lock().left(&result);
+        } else {
+            self.shared.state.lock().answer_flushes();
+        }
+        drop(member);
+        tracing::info!(group = self.shared.name, topic = self.shared.topic, gone = ?numbers, "partitions given away");
+    }
+
+    /// Partitions are somebody else's already.
+    fn lose(&self, numbers: &[u32]) {
+        tracing::warn!(group = self.shared.name, topic = self.shared.topic, lost = ?numbers, "partitions lost: this member was away for too long");
+        let mut state = self.shared.state.lock();
+        for number in numbers {
+            state.remove(*number);
+        }
+        state.answer_flushes();
+        drop(state);
+        self.shared.wake();
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<u32> {
+    list.elements().iter().map(|element| element.partition().cast_unsigned()).collect()
+}
+
+/// A partition as its last owner left it, and what was lost since: how many records, and where.
+fn restore(topic: &str, found: &Found, until: u64) -> (Partition, Option<(u64, String)>) {
+    let number = found.partition;
+    let Some(committed) = &found.committed else {
+        // A partition that is younger than the subscription.
+        return (Partition::new(number, Progress::new(found.low), found.high, until), None);
+    };
+    if committed.offset > found.high {
+        let message = format!(
+            "partition {number} of topic {topic} ends at offset {}, before the {} that had been settled: it was truncated or \
+             made anew, and is read from its beginning",
+            found.high, committed.offset
+        );
+        return (Partition::new(number, Progress::new(found.low), found.high, until), Some((0, message)));
+    }
+    let (mut progress, strange) = Progress::restore(committed.offset, &committed.metadata);
+    if let Some(reason) = strange {
+        tracing::warn!(
+            topic,
+            partition = number,
+            "what was settled out of order is not known and comes again: {reason}"
+        );
+    }
+    // The revision before: that what was lost has passed is worth a commit.
+    let before = progress.revision();
+    let lost = progress.lose_below(found.low);
+    let gap = (lost > 0).then(|| {
+        let message = format!(
+            "{lost} unsettled records of partition {number} of topic {topic}, from offset {} on, were removed by retention \
+             (the partition begins at {})",
+            committed.offset, found.low
+        );
+        (lost, message)
+    });
+    let mut partition = Partition::new(number, progress, found.high, until);
+    partition.durable_revision = before;
+    (partition, gap)
+}

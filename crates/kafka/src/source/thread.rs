@@ -1,0 +1,337 @@
+//! The thread that reads a subscription: it makes the member of the group, polls it, and ends it.
+//!
+//! It is the only one that waits for librdkafka. It looks at what is to be done, does it, and polls, in turn; while there
+//! is no room for more it waits instead.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use broker::{Error, ErrorKind};
+use futures::channel::oneshot;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+
+use super::rebalance::Member;
+use super::shared::Shared;
+use super::slots::Received;
+use super::state::{Phase, State};
+use crate::cluster::Cluster;
+use crate::driver::Opened;
+use crate::{errors, record};
+
+/// The longest that a poll waits: what is to be done meanwhile waits as long.
+const POLL: Duration = Duration::from_millis(50);
+/// Most messages of one round.
+const ROUND: usize = 128;
+/// How long room is waited for before reading is paused. Pausing throws away what librdkafka has fetched.
+const ROOM: Duration = Duration::from_millis(500);
+/// A reader that gets nothing for so long, though there is more, is made anew.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long nothing has to come before librdkafka is asked how far it has got without bringing anything.
+const IDLE: Duration = Duration::from_millis(200);
+const BACKOFF: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+pub(super) struct Reader {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) shared: Arc<Shared>,
+    /// Makes a member of the group.
+    pub(super) join: Box<dyn Fn() -> Result<BaseConsumer<Member>, Error> + Send>,
+    /// Until it is dropped, nobody else in this process may open the subscription.
+    pub(super) opened: Opened,
+    /// Told when the thread has ended.
+    pub(super) ended: oneshot::Sender<Result<(), Error>>,
+}
+
+/// Why a member was given up.
+enum End {
+    Closed,
+    Failed(String),
+}
+
+impl Reader {
+    /// Reads until the source is closed or dropped. A member that fails is made anew, for ever.
+    pub(super) fn run(self, first: BaseConsumer<Member>) {
+        let mut next: Result<BaseConsumer<Member>, Error> = Ok(first);
+        let mut backoff = BACKOFF;
+        loop {
+            let began = Instant::now();
+            let end = match next {
+                Ok(consumer) => self.member(consumer),
+                Err(error) => End::Failed(error.to_string()),
+            };
+            let End::Failed(reason) = end else { break };
+            tracing::error!(
+                group = self.shared.name,
+                topic = self.shared.topic,
+                "the reader is made anew: {reason}"
+            );
+            backoff =
+                if began.elapsed() > BACKOFF_MAX * 2 { BACKOFF } else { (backoff * 2).min(BACKOFF_MAX) };
+            if !self.rest(&reason, backoff) {
+                break;
+            }
+            next = (self.join)();
+        }
+        self.end();
+    }
+
+    /// Waits before the next member is made. False: the source is to be closed.
+    fn rest(&self, reason: &str, backoff: Duration) -> bool {
+        let deadline = Instant::now() + backoff;
+        let mut state = self.shared.state.lock();
+        state.trouble = Some(reason.to_owned());
+        while state.phase == Phase::Open {
+            if self.shared.changed.wait_until(&mut state, deadline).timed_out() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn end(self) {
+        let lost = {
+            let mut state = self.shared.state.lock();
+            state.phase = Phase::Ended;
+            state.refuse_flushes();
+            state.commits.lost.take()
+        };
+        self.shared.dirty.notify_all();
+        self.shared.wake();
+        // Whoever waits may open it again at once.
+        drop(self.opened);
+        let result = lost.map_or(Ok(()), |why| Err(Error::new(ErrorKind::Unavailable, why)));
+        let _gone = self.ended.send(result);
+    }
+
+    /// A member's life.
+    fn member(&self, consumer: BaseConsumer<Member>) -> End {
+        let consumer = Arc::new(consumer);
+        let end = match consumer.subscribe(&[&self.shared.topic]) {
+            Ok(()) => {
+                *self.shared.member.lock() = Some(Arc::clone(&consumer));
+                self.read(&consumer)
+            }
+            Err(error) => End::Failed(errors::error("the topic cannot be subscribed to", &error).to_string()),
+        };
+        *self.shared.member.lock() = None;
+        // The last owner: it leaves the group, and on the way gives back its partitions.
+        drop(consumer);
+        let mut state = self.shared.state.lock();
+        state.remove_all();
+        state.commands.clear();
+        state.answer_flushes();
+        drop(state);
+        self.shared.wake();
+        end
+    }
+
+    fn read(&self, consumer: &BaseConsumer<Member>) -> End {
+        let mut round = Vec::with_capacity(ROUND);
+        let mut stalled = false;
+        let mut checked = Instant::now();
+        loop {
+            let now = Instant::now();
+            let commands = {
+                let mut state = self.shared.state.lock();
+                if state.phase != Phase::Open {
+                    return End::Closed;
+                }
+                if let Some(reason) = state.restart.take() {
+                    return End::Failed(reason);
+                }
+                if stalled && state.is_queue_half_empty() {
+                    stalled = false;
+                }
+                std::mem::take(&mut state.commands)
+            };
+            for command in commands {
+                self.obey(consumer, command);
+            }
+            if checked.elapsed() >= IDLE {
+                checked = now;
+                if let Some(end) = self.check(consumer) {
+                    return end;
+                }
+            }
+            self.pause_and_resume(consumer, stalled);
+            if !stalled && !self.has_room() {
+                stalled = true;
+                continue;
+            }
+            if let Some(end) = self.round(consumer, &mut round) {
+                return end;
+            }
+        }
+    }
+
+    /// Waits for room. False: there is none yet, and reading is to be paused, so that the member goes on being polled.
+    fn has_room(&self) -> bool {
+        let mut state = self.shared.state.lock();
+        if !state.is_queue_full() {
+            return true;
+        }
+        let deadline = Instant::now() + ROOM;
+        state.reader_waits = true;
+        while state.is_queue_full() && state.phase == Phase::Open {
+            if self.shared.changed.wait_until(&mut state, deadline).timed_out() {
+                break;
+            }
+        }
+        state.reader_waits = false;
+        !state.is_queue_full()
+    }
+
+    /// Polls what is there, and takes it in.
+    fn round(&self, consumer: &BaseConsumer<Member>, round: &mut Vec<(u32, Received)>) -> Option<End> {
+        let mut wait = POLL;
+        while round.len() < ROUND {
+            match consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => round.push(received(&message)),
+                Some(Err(error)) => {
+                    if let Some(end) = self.failed(&error) {
+                        return Some(end);
+                    }
+                    break;
+                }
+            }
+            wait = Duration::ZERO;
+        }
+        if round.is_empty() {
+            return None;
+        }
+        let rewound = {
+            let mut state = self.shared.state.lock();
+            state.trouble = None;
+            let mut rewound = None;
+            for (number, received) in round.drain(..) {
+                let Some(partition) = state.partitions.get(&number) else { continue };
+                if received.offset < partition.read.max(partition.rewind_checked) {
+                    if received.offset >= partition.rewind_checked {
+                        rewound = Some(number);
+                    }
+                } else {
+                    state.receive(number, received);
+                }
+            }
+            rewound
+        };
+        self.shared.wake();
+        if let Some(number) = rewound {
+            self.judge_rewind(consumer, number);
+        }
+        None
+    }
+
+    /// An error came instead of a message.
+    fn failed(&self, error: &KafkaError) -> Option<End> {
+        use RDKafkaErrorCode as C;
+        let what = format!("topic {} cannot be read", self.shared.topic);
+        let told = errors::error(&what, error);
+        if let KafkaError::MessageConsumptionFatal(_) = error {
+            return Some(End::Failed(told.to_string()));
+        }
+        match error.rdkafka_error_code() {
+            // Brokers come and go: the pulse tells of that.
+            Some(C::BrokerTransportFailure | C::AllBrokersDown | C::OperationTimedOut | C::Resolve) => {}
+            Some(C::PollExceeded) => {
+                tracing::warn!(
+                    group = self.shared.name,
+                    "this process was away for too long and joins the group again"
+                );
+            }
+            _ => {
+                let mut state = self.shared.state.lock();
+                let text = told.to_string();
+                if state.trouble.as_ref() != Some(&text) {
+                    tracing::warn!(group = self.shared.name, "{text}");
+                    state.trouble = Some(text);
+                }
+            }
+        }
+        None
+    }
+
+    /// Looks after partitions from which nothing comes, though there is more.
+    fn check(&self, consumer: &BaseConsumer<Member>) -> Option<End> {
+        let now = Instant::now();
+        let (idle, silent) = {
+            let mut state = self.shared.state.lock();
+            state.judge_fullness();
+            state.mark_behind(now);
+            let since = |partition: &super::partition::Partition| {
+                partition.behind_since.map_or(Duration::ZERO, |since| now - since)
+            };
+            let idle = state.partitions.values().any(|partition| since(partition) >= IDLE);
+            let silent = state.partitions.values().find(|partition| since(partition) >= SILENCE);
+            (idle, silent.map(|partition| partition.number))
+        };
+        if !idle {
+            return None;
+        }
+        // Markers of transactions are passed without a word.
+        if let Ok(positions) = consumer.position() {
+            let mut state = self.shared.state.lock();
+            for element in positions.elements() {
+                if let rdkafka::Offset::Offset(offset) = element.offset()
+                    && let Some(partition) = state.partitions.get_mut(&element.partition().cast_unsigned())
+                {
+                    partition.pass(offset.cast_unsigned().min(partition.high));
+                }
+            }
+            drop(state);
+            self.shared.wake();
+        }
+        let number = silent?;
+        let well =
+            self.cluster.pulse.health() == broker::Health::Up && self.shared.state.lock().trouble.is_none();
+        well.then(|| {
+            End::Failed(format!("nothing came of partition {number} for {SILENCE:?}, though there is more"))
+        })
+    }
+
+    /// Tells librdkafka which partitions to read at present.
+    fn pause_and_resume(&self, consumer: &BaseConsumer<Member>, stalled: bool) {
+        let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+        {
+            let mut state = self.shared.state.lock();
+            for partition in state.partitions.values_mut() {
+                let paused = stalled || !partition.wants_reading();
+                if paused != partition.is_paused {
+                    partition.is_paused = paused;
+                    let list = if paused { &mut pause } else { &mut resume };
+                    list.add_partition(&self.shared.topic, partition.number.cast_signed());
+                }
+            }
+        }
+        let paused = if pause.count() > 0 { consumer.pause(&pause) } else { Ok(()) };
+        let resumed = if resume.count() > 0 { consumer.resume(&resume) } else { Ok(()) };
+        if let Err(error) = paused.and(resumed) {
+            tracing::warn!(group = self.shared.name, %error, "reading cannot be paused or resumed");
+        }
+    }
+}
+
+impl State {
+    fn judge_fullness(&mut self) {
+        let max = self.commits.metadata_max();
+        for partition in self.partitions.values_mut() {
+            partition.judge_fullness(max);
+        }
+    }
+}
+
+fn received(message: &BorrowedMessage<'_>) -> (u32, Received) {
+    let record = Box::new(record::of_message(message));
+    let size = message.payload_len() + message.key_len();
+    let received = Received {
+        offset: message.offset().cast_unsigned(),
+        published_ms: message.timestamp().to_millis().map_or(0, |ms| u64::try_from(ms).unwrap_or(0)),
+        bytes: u32::try_from(size).unwrap_or(u32::MAX),
+        record,
+    };
+    (message.partition().cast_unsigned(), received)
+}

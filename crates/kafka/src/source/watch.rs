@@ -1,0 +1,127 @@
+//! Where the logs of open subscriptions begin and end: asked once a second, by one thread a driver, so that lag is known
+//! without asking, and that what retention took is noticed.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use broker::{Error, ErrorKind};
+use parking_lot::Mutex;
+
+use super::shared::Shared;
+use super::state::State;
+use crate::cluster::{Cluster, Place};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// How long nothing has to come of a partition whose beginning is beyond what was read, for that to be lost.
+const LOST: Duration = Duration::from_secs(3);
+
+/// The subscriptions that are read in this process, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Readers {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Those that have ended are forgotten when another is added.
+    by_name: HashMap<String, Weak<Shared>>,
+    /// The watch ends when this is dropped.
+    watch: Option<Sender<Weak<Shared>>>,
+}
+
+impl Readers {
+    /// The reader of a subscription that is open.
+    #[expect(dead_code, reason = "the driver's purge and seek come next")]
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Shared>> {
+        self.inner.lock().by_name.get(name).and_then(Weak::upgrade)
+    }
+
+    /// Lets all sources look again, for the driver has been closed.
+    pub(crate) fn wake(&self) {
+        let readers: Vec<_> = self.inner.lock().by_name.values().filter_map(Weak::upgrade).collect();
+        readers.iter().for_each(|shared| shared.wake());
+    }
+
+    pub(super) fn add(&self, cluster: &Arc<Cluster>, shared: &Arc<Shared>) -> Result<(), Error> {
+        let mut inner = self.inner.lock();
+        inner.by_name.retain(|_, reader| reader.strong_count() > 0);
+        inner.by_name.insert(shared.name.clone(), Arc::downgrade(shared));
+        let added = inner.watch.as_ref().is_some_and(|watch| watch.send(Arc::downgrade(shared)).is_ok());
+        if !added {
+            let (sender, receiver) = channel();
+            let cluster = Arc::clone(cluster);
+            let first = Arc::downgrade(shared);
+            let thread = std::thread::Builder::new().name("kafka-watch".into());
+            let spawned = thread.spawn(move || watch(&cluster, &receiver, vec![first]));
+            spawned.map_err(|error| {
+                Error::new(ErrorKind::Unavailable, format!("a thread cannot be started: {error}"))
+            })?;
+            inner.watch = Some(sender);
+        }
+        Ok(())
+    }
+}
+
+fn watch(cluster: &Cluster, added: &Receiver<Weak<Shared>>, mut readers: Vec<Weak<Shared>>) {
+    loop {
+        match added.recv_timeout(EVERY) {
+            Ok(shared) => readers.push(shared),
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                readers.retain(|reader| reader.strong_count() > 0);
+                for shared in readers.iter().filter_map(Weak::upgrade) {
+                    look(cluster, &shared);
+                }
+            }
+        }
+    }
+}
+
+fn look(cluster: &Cluster, shared: &Shared) {
+    let partitions: Vec<u32> = shared.state.lock().partitions.keys().copied().collect();
+    if partitions.is_empty() {
+        return;
+    }
+    let ask = |place| cluster.offsets(&shared.topic, partitions.iter().copied(), place);
+    // The beginning last: what retention takes meanwhile is a loss of the next look.
+    let found = ask(Place::High).and_then(|highs| Ok((highs, ask(Place::Low)?)));
+    match found {
+        Ok((highs, lows)) => {
+            shared.state.lock().learn_ends(&highs, &lows, Instant::now());
+            // That a hole has been passed is worth a commit, too.
+            shared.dirty.notify_all();
+            shared.wake();
+        }
+        Err(error) => {
+            tracing::debug!(topic = shared.topic, %error, "where the log ends is not known at present");
+        }
+    }
+}
+
+impl State {
+    fn learn_ends(&mut self, highs: &[(u32, u64)], lows: &[(u32, u64)], now: Instant) {
+        for (number, high) in highs {
+            if let Some(partition) = self.partitions.get_mut(number) {
+                partition.high = *high;
+            }
+        }
+        for (number, low) in lows {
+            let Some(partition) = self.partitions.get_mut(number) else { continue };
+            let stuck = partition.behind_since.is_some_and(|since| since + LOST <= now);
+            if stuck || partition.is_paused {
+                // What is not read yet and is before the beginning never comes.
+                partition.pass(*low);
+            }
+            if let Some((lost, first)) = partition.judge_holes(*low).filter(|(lost, _)| *lost > 0) {
+                let message = format!(
+                    "{lost} records of partition {number} of topic {}, from offset {first} on, were removed by retention \
+                     before they were read (the partition begins at {low})",
+                    self.topic()
+                );
+                self.gap(lost, message);
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use broker::{Key, Outcome, Promise};
+use broker::{Key, Outcome, Position, Promise};
 use parking_lot::Mutex;
 use slab::Slab;
 
@@ -32,7 +32,14 @@ struct Call {
 #[derive(Debug)]
 pub(super) struct Calls {
     admission: Arc<Admission>,
-    slab: Mutex<Slab<Call>>,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    calls: Slab<Call>,
+    /// No call that has not been answered has an earlier deadline.
+    earliest: Option<Instant>,
 }
 
 /// The integer that librdkafka carries: the call's slot above, the record's index in the call below.
@@ -46,7 +53,7 @@ fn untag(tag: usize) -> (usize, usize) {
 
 impl Calls {
     pub(super) fn new(admission: Arc<Admission>) -> Self {
-        Self { admission, slab: Mutex::default() }
+        Self { admission, open: Mutex::default() }
     }
 
     /// Takes a call, whose records are about to be handed over.
@@ -58,7 +65,7 @@ impl Calls {
         permit: Permit,
         route: Arc<Route>,
     ) -> usize {
-        self.slab.lock().insert(Call {
+        let call = Call {
             promise: Some(promise),
             outcomes: vec![PENDING; records],
             keys: Vec::new(),
@@ -67,36 +74,42 @@ impl Calls {
             deadline,
             permit,
             route,
-        })
+        };
+        let mut open = self.open.lock();
+        open.earliest = Some(open.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+        open.calls.insert(call)
     }
 
     /// All records of a call are handed over, but for those that were refused.
     pub(super) fn handed_over(&self, slot: usize, keys: Vec<Option<Key>>, refused: Vec<(usize, Outcome)>) {
-        let mut slab = self.slab.lock();
-        let call = &mut slab[slot];
+        let mut open = self.open.lock();
+        let call = &mut open.calls[slot];
         call.keys = keys;
         call.is_handed_over = true;
         call.pending -= 1 + refused.len();
         for (index, outcome) in refused {
             call.outcomes[index] = outcome;
         }
-        let ended = (call.pending == 0).then(|| slab.remove(slot));
-        drop(slab);
+        let ended = (call.pending == 0).then(|| open.calls.remove(slot));
+        drop(open);
         self.end(ended);
     }
 
     /// librdkafka reports a record.
     pub(super) fn reported(&self, tag: usize, outcome: Outcome) {
         let (slot, index) = untag(tag);
-        let mut slab = self.slab.lock();
+        let mut open = self.open.lock();
         // Absent only where its producer was given up and everything was answered before librdkafka was done.
-        let Some(call) = slab.get_mut(slot) else { return };
+        let Some(call) = open.calls.get_mut(slot) else { return };
+        if let Outcome::Durable(Position::Pair(partition, _)) = &outcome {
+            call.route.facts.has_partitions(&call.route.topic, partition + 1);
+        }
         if call.promise.is_some() {
             call.outcomes[index] = outcome;
         }
         call.pending -= 1;
-        let ended = (call.pending == 0).then(|| slab.remove(slot));
-        drop(slab);
+        let ended = (call.pending == 0).then(|| open.calls.remove(slot));
+        drop(open);
         self.end(ended);
     }
 
@@ -110,33 +123,31 @@ impl Calls {
         }
     }
 
-    /// Answers the calls whose deadline has passed, and returns the next deadline. They keep their place: librdkafka still
-    /// has their records.
-    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
-        let mut slab = self.slab.lock();
-        let (mut next, mut answers) = (None::<Instant>, Vec::new());
-        for (_, call) in slab.iter_mut().filter(|(_, call)| call.promise.is_some()) {
+    /// Answers the calls whose deadline has passed. They keep their place: librdkafka still has their records. Costs
+    /// nothing to speak of until the earliest has passed.
+    pub(super) fn expire(&self, now: Instant) {
+        let mut open = self.open.lock();
+        if open.earliest.is_none_or(|earliest| earliest > now) {
+            return;
+        }
+        let (mut earliest, mut answers) = (None::<Instant>, Vec::new());
+        for (_, call) in open.calls.iter_mut().filter(|(_, call)| call.promise.is_some()) {
+            // One that is still being handed over is answered at the next tick.
             if call.deadline > now || !call.is_handed_over {
-                next = Some(next.map_or(call.deadline, |next| next.min(call.deadline)));
+                earliest = Some(earliest.map_or(call.deadline, |earliest| earliest.min(call.deadline)));
             } else {
-                answers.extend(call.answer_now(|| {
-                    let seconds = LANDS_WITHIN.as_secs();
-                    format!(
-                        "the broker did not acknowledge it in time; it may yet land within {seconds} s: send it again \
-                         with the same id"
-                    )
-                }));
+                answers.extend(call.answer_now(late));
             }
         }
-        drop(slab);
+        open.earliest = earliest;
+        drop(open);
         answers.into_iter().for_each(Answer::give);
-        next
     }
 
     /// The producer is gone: what it has not reported is never reported.
     pub(super) fn give_up(&self, why: &str) {
-        let calls = std::mem::take(&mut *self.slab.lock());
-        for (_, mut call) in calls {
+        let open = std::mem::take(&mut *self.open.lock());
+        for (_, mut call) in open.calls {
             if let Some(answer) = call.answer_now(|| why.to_owned()) {
                 answer.give();
             }
@@ -145,8 +156,15 @@ impl Calls {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slab.lock().is_empty()
+        self.open.lock().calls.is_empty()
     }
+}
+
+fn late() -> String {
+    let seconds = LANDS_WITHIN.as_secs();
+    format!(
+        "the broker did not acknowledge it in time; it may yet land within {seconds} s: send it again with the same id"
+    )
 }
 
 impl Call {

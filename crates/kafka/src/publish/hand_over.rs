@@ -71,8 +71,9 @@ impl HandOver<'_> {
                 self.keys.push(encoded.about.key);
             }
         }
-        drop(client);
+        // The client is held until here: its thread answers what is left only when it has it back.
         producer.calls.handed_over(self.slot, self.keys, self.refused);
+        drop(client);
     }
 
     /// Hands one record over, or says why not.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use broker::{Error, ErrorKind};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::admission::Admission;
 use super::calls::Calls;
-use super::outcome;
+use super::{RETRY_AFTER, outcome};
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::errors;
@@ -35,8 +35,6 @@ pub(super) struct Producer {
     pub(super) batch_bytes: usize,
     pub(super) client: RwLock<Client>,
     is_closing: AtomicBool,
-    /// What librdkafka said when it could not go on.
-    fatal: Arc<Mutex<Option<String>>>,
 }
 
 /// Whoever sends holds a read lock meanwhile, so that only the polling thread ever lets go of a client: that blocks.
@@ -55,13 +53,28 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// A thread that runs, counted until it ends, however it does.
+struct Running(watch::Sender<usize>);
+
+impl Running {
+    fn begin(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// What librdkafka calls when a record is acknowledged, or is not.
 #[derive(Debug)]
 pub(super) struct Reports {
     context: Context,
     cluster: Arc<Cluster>,
     calls: Arc<Calls>,
-    fatal: Arc<Mutex<Option<String>>>,
 }
 
 impl ClientContext for Reports {
@@ -70,9 +83,6 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            *self.fatal.lock() = Some(reason.to_owned());
-        }
         self.context.error(error, reason);
     }
 }
@@ -106,9 +116,8 @@ impl Producer {
         number: usize,
     ) -> Result<Arc<Self>, Error> {
         let calls = Arc::new(Calls::new(Arc::clone(admission)));
-        let fatal = Arc::default();
         let config = cluster.settings.producer(batch_bytes);
-        let client = client(&config, cluster, &calls, &fatal)
+        let client = client(&config, cluster, &calls)
             .map_err(|error| errors::client("a producer cannot be made", &error))?;
         let producer = Arc::new(Self {
             cluster: Arc::clone(cluster),
@@ -116,7 +125,6 @@ impl Producer {
             batch_bytes,
             client: RwLock::new(Client::Ready(client)),
             is_closing: AtomicBool::new(false),
-            fatal,
         });
         producer.spawn(running, number).map_err(|error| {
             Error::new(ErrorKind::Unavailable, format!("a producer's thread cannot be started: {error}"))
@@ -125,18 +133,14 @@ impl Producer {
     }
 
     fn spawn(self: &Arc<Self>, running: &watch::Sender<usize>, number: usize) -> io::Result<()> {
-        let (producer, running) = (Arc::clone(self), running.clone());
-        running.send_modify(|count| *count += 1);
-        let ended = running.clone();
+        let (producer, running) = (Arc::clone(self), Running::begin(running));
         let thread = std::thread::Builder::new().name(format!("kafka-publish-{number}"));
-        let spawned = thread.spawn(move || {
-            producer.run();
-            running.send_modify(|count| *count -= 1);
-        });
-        if spawned.is_err() {
-            ended.send_modify(|count| *count -= 1);
-        }
-        spawned.map(drop)
+        thread
+            .spawn(move || {
+                producer.run();
+                drop((producer, running));
+            })
+            .map(drop)
     }
 
     /// Ends it: what is under way has [`CLOSE`] to be acknowledged.
@@ -164,20 +168,15 @@ impl Producer {
 
     /// Serves reports and deadlines until the producer is closed or its client cannot go on.
     fn serve(&self, client: &BaseProducer<Reports>) {
-        let mut deadline = None;
-        while !self.is_closing.load(Ordering::Acquire) && self.fatal.lock().is_none() {
+        while !self.is_closing.load(Ordering::Acquire) && client.client().fatal_error().is_none() {
             client.poll(TICK);
-            let now = Instant::now();
-            // What came meanwhile is later than the earliest of before, or is seen after the next tick.
-            if deadline.is_none_or(|deadline| deadline <= now) {
-                deadline = self.calls.expire(now).map(|next| next.min(now + 20 * TICK));
-            }
+            self.calls.expire(Instant::now());
         }
     }
 
     /// Takes the client away from publishers, gives what is under way its time, and lets go of it.
     fn retire(&self, client: Arc<BaseProducer<Reports>>) {
-        let fatal = self.fatal.lock().take();
+        let fatal = client.client().fatal_error().map(|(_, reason)| reason);
         let why = match &fatal {
             None => "this broker's driver has been closed".to_owned(),
             Some(reason) => {
@@ -200,14 +199,16 @@ impl Producer {
             .give_up("the broker had not acknowledged it when the driver let go; it may have been written");
     }
 
+    /// Makes another client, a while after the last: what ended that one may take it some time to pass.
     fn replace(&self) {
+        let next = Instant::now() + RETRY_AFTER;
+        while Instant::now() < next && !self.is_closing.load(Ordering::Acquire) {
+            std::thread::sleep(TICK);
+        }
         let config = self.cluster.settings.producer(self.batch_bytes);
-        match client(&config, &self.cluster, &self.calls, &self.fatal) {
+        match client(&config, &self.cluster, &self.calls) {
             Ok(client) => *self.client.write() = Client::Ready(client),
-            Err(error) => {
-                tracing::error!(%error, "a producer cannot be made: trying again");
-                std::thread::sleep(Duration::from_secs(1));
-            }
+            Err(error) => tracing::error!(%error, "a producer cannot be made: trying again"),
         }
     }
 }
@@ -216,9 +217,8 @@ fn client(
     config: &ClientConfig,
     cluster: &Arc<Cluster>,
     calls: &Arc<Calls>,
-    fatal: &Arc<Mutex<Option<String>>>,
 ) -> Result<Arc<BaseProducer<Reports>>, KafkaError> {
-    let (calls, fatal) = (Arc::clone(calls), Arc::clone(fatal));
-    let reports = Reports { context: cluster.context(), cluster: Arc::clone(cluster), calls, fatal };
+    let reports =
+        Reports { context: cluster.context(), cluster: Arc::clone(cluster), calls: Arc::clone(calls) };
     config.create_with_context(reports).map(Arc::new)
 }

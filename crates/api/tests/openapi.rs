@@ -2,7 +2,7 @@
 
 mod support;
 
-use delivery::{LetterGroup, LetterView, Letters, Status, StuckKey};
+use delivery::{LetterGroup, LetterView, Letters, Part, Status, StuckKey};
 use serde::Serialize;
 use serde_json::Value;
 use support::{Server, request};
@@ -51,6 +51,7 @@ fn keys(value: &impl Serialize) -> Vec<String> {
 #[test]
 fn descriptions_have_the_members_that_are_answered() {
     let stuck = StuckKey { key: String::new(), attempts: 0, waiting: 0, last: String::new() };
+    let part = Part { name: String::new(), state: String::new(), lag: 0, detail: Some(String::new()) };
     let status = Status {
         name: String::new(),
         durable_name: String::new(),
@@ -70,6 +71,7 @@ fn descriptions_have_the_members_that_are_answered() {
         dead_lettered: 0,
         gaps: 0,
         stuck_keys: vec![],
+        parts: vec![part.clone()],
     };
     let group = LetterGroup { reason: String::new(), status: None, count: 0 };
     let letter = LetterView {
@@ -89,6 +91,7 @@ fn descriptions_have_the_members_that_are_answered() {
     for (name, answered) in [
         ("StuckKey", keys(&stuck)),
         ("Subscription", keys(&status)),
+        ("Part", keys(&part)),
         ("LetterGroup", keys(&group)),
         ("Letter", keys(&letter)),
         ("Letters", keys(&letters)),

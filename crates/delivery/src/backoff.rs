@@ -7,6 +7,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 #[derive(Debug)]
 pub(crate) struct Backoff {
     waits: ExponentialBackoff,
+    first: Duration,
     max: Duration,
 }
 
@@ -14,12 +15,17 @@ impl Backoff {
     const FIRST: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(max: Duration) -> Self {
-        Self { waits: Self::waits(max), max }
+        Self::between(Self::FIRST, max)
     }
 
-    fn waits(max: Duration) -> ExponentialBackoff {
+    /// From the first wait to the longest, a random part of each aside.
+    pub(crate) fn between(first: Duration, max: Duration) -> Self {
+        Self { waits: Self::waits(first, max), first, max }
+    }
+
+    fn waits(first: Duration, max: Duration) -> ExponentialBackoff {
         ExponentialBuilder::default()
-            .with_min_delay(Self::FIRST)
+            .with_min_delay(first)
             .with_max_delay(max)
             .without_max_times()
             .with_jitter()
@@ -32,7 +38,7 @@ impl Backoff {
     }
 
     pub(crate) fn reset(&mut self) {
-        self.waits = Self::waits(self.max);
+        self.waits = Self::waits(self.first, self.max);
     }
 }
 

@@ -27,5 +27,5 @@ pub use error::Error;
 pub use letters::{LetterFilter, LetterGroup, LetterView, Letters};
 pub use push::{Origin, Push};
 pub use spec::{Answer, Mode, Spec, Webhook};
-pub use status::{Status, StuckKey};
+pub use status::{Part, Status, StuckKey};
 pub use subscriptions::Subscriptions;

@@ -19,9 +19,14 @@ use crate::{Error, Spec};
 
 /// Longest wait between tries to reach a broker.
 const UNREACHABLE_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Wait before another try where the broker said no: only an operator's change can help, and this is how late it is
-/// noticed at worst.
-const REFUSED_WAIT: Duration = Duration::from_secs(30);
+/// Waits before another try where the broker said no: only an operator's change can help, and with a random part of as
+/// much again the last is how late it is noticed at worst. No restart is needed, ever.
+const REFUSED_WAITS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
+/// A source that was open for so long was well: what befalls it then is a new story.
+const WELL: Duration = Duration::from_secs(60);
+/// When status says that a broker takes long to answer, and when what was asked of it is asked anew.
+const SLOW: Duration = Duration::from_secs(5);
+const UNANSWERED: Duration = Duration::from_secs(60);
 
 /// What every subscription of this process works with.
 #[derive(Clone, Debug)]
@@ -41,6 +46,22 @@ pub(crate) struct Life {
     /// A drain that was asked for: the moment it must be over, and who waits for it.
     pub(crate) drain: Option<Instant>,
     pub(crate) waiting: Vec<oneshot::Sender<()>>,
+    /// When the present period's source was opened, if it was.
+    pub(crate) opened_at: Option<Instant>,
+}
+
+/// How long to wait before the next try, by what went wrong.
+#[derive(Debug)]
+struct Waits {
+    unreachable: Backoff,
+    refused: Backoff,
+}
+
+impl Waits {
+    fn new() -> Self {
+        let [first, last] = REFUSED_WAITS;
+        Self { unreachable: Backoff::new(UNREACHABLE_WAIT_MAX), refused: Backoff::between(first, last) }
+    }
 }
 
 /// How a period of delivering ended.
@@ -57,19 +78,19 @@ impl Life {
     /// Runs until drained. A panic anywhere below costs the open attempts and what was not flushed, and no event: the
     /// broker hands out again what was not settled.
     pub(crate) async fn run(mut self) {
-        let mut backoff = Backoff::new(UNREACHABLE_WAIT_MAX);
+        let mut waits = Waits::new();
         loop {
-            let began = Instant::now();
+            self.opened_at = None;
             let end = AssertUnwindSafe(self.period()).catch_unwind().await;
-            if began.elapsed() > REFUSED_WAIT {
-                backoff.reset();
+            if self.opened_at.is_some_and(|at| at.elapsed() > WELL) {
+                waits = Waits::new();
             }
             let wait = match end {
                 Ok(End::Drained) => break,
                 Ok(End::Reopen) if self.drain.is_none() => continue,
                 Ok(End::Reopen) => break,
-                Ok(End::Lost(error)) => self.tell_lost(&error, &mut backoff),
-                Err(panic) => self.tell_panic(panic.as_ref(), &mut backoff),
+                Ok(End::Lost(error)) => self.tell_lost(&error, &mut waits),
+                Err(panic) => self.tell_panic(panic.as_ref(), &mut waits),
             };
             if self.drain.is_some() || self.rest(wait).await {
                 break;
@@ -84,12 +105,16 @@ impl Life {
 
     /// From ensuring to the end of the source.
     async fn period(&mut self) -> End {
-        let opening = open(self.spec.clone(), self.shared.clone(), self.tools.publisher.clone());
+        let opening = answered(
+            self.shared.clone(),
+            open(self.spec.clone(), self.shared.clone(), self.tools.publisher.clone()),
+        );
         let source = match self.meanwhile(opening).await {
             Some(Ok(source)) => source,
             Some(Err(error)) => return End::Lost(error),
             None => return if self.drain.is_some() { End::Drained } else { End::Reopen },
         };
+        self.opened_at = Some(Instant::now());
         match Actor::new(self, source) {
             Ok(actor) => actor.run().await,
             Err(reason) => End::Lost(broker::Error::new(broker::ErrorKind::Conflict, reason)),
@@ -153,26 +178,26 @@ impl Life {
         self.spec = spec;
     }
 
-    fn tell_lost(&self, error: &broker::Error, backoff: &mut Backoff) -> Duration {
+    fn tell_lost(&self, error: &broker::Error, waits: &mut Waits) -> Duration {
         let (state, wait) = match error.is_temporary() {
-            true => ("pending", backoff.wait()),
-            false => ("failed", REFUSED_WAIT.mul_f64(fastrand::f64().mul_add(0.5, 0.5))),
+            true => ("pending", waits.unreachable.wait()),
+            false => ("failed", waits.refused.wait()),
         };
         tracing::warn!(subscription = self.spec.name, %error, state, retry_in = ?wait, "the subscription is not open");
-        self.shared.set_state(state, Some(error.message.clone()));
+        self.shared.set_closed(state, error.message.clone());
         wait
     }
 
-    fn tell_panic(&self, panic: &(dyn std::any::Any + Send), backoff: &mut Backoff) -> Duration {
+    fn tell_panic(&self, panic: &(dyn std::any::Any + Send), waits: &mut Waits) -> Duration {
         let message = panic_message(panic);
-        let wait = backoff.wait();
+        let wait = waits.unreachable.wait();
         tracing::error!(
             subscription = self.spec.name,
             message,
             retry_in = ?wait,
             "the subscription's task panicked; nothing is lost, it is opened again"
         );
-        self.shared.set_state("failed", Some(format!("internal error: {message}")));
+        self.shared.set_closed("failed", format!("internal error: {message}"));
         wait
     }
 }
@@ -182,14 +207,30 @@ pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
 }
 
+type Opened = Result<Box<dyn Source>, broker::Error>;
+
+/// Says when the broker takes long, and gives up on it when it seems never to answer: what is asked anew may succeed.
+fn answered(shared: Arc<Shared>, opening: BoxFuture<'static, Opened>) -> BoxFuture<'static, Opened> {
+    Box::pin(async move {
+        let mut opening = opening;
+        if let Ok(opened) = tokio::time::timeout(SLOW, &mut opening).await {
+            return opened;
+        }
+        let slow = format!("the broker has not answered for {} s yet", SLOW.as_secs());
+        shared.set_state("pending", Some(slow));
+        let opened = tokio::time::timeout(UNANSWERED - SLOW, opening).await;
+        opened.unwrap_or_else(|_| {
+            let why =
+                format!("the broker has not answered within {} s; it is asked again", UNANSWERED.as_secs());
+            Err(broker::Error::new(broker::ErrorKind::Unavailable, why))
+        })
+    })
+}
+
 /// Makes the subscription, its dead-letter topic, the subscription on that, and its reply topic durable, then opens the
 /// first. The source
 /// hands nothing out before it is granted credit.
-fn open(
-    spec: Arc<Spec>,
-    shared: Arc<Shared>,
-    publisher: Publisher,
-) -> BoxFuture<'static, Result<Box<dyn Source>, broker::Error>> {
+fn open(spec: Arc<Spec>, shared: Arc<Shared>, publisher: Publisher) -> BoxFuture<'static, Opened> {
     Box::pin(async move {
         spec.driver.ensure(&spec.durable).await?;
         let letters = &spec.dead_letter;

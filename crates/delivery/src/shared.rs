@@ -113,6 +113,12 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
+    /// Tells that no source is open, and why.
+    pub(crate) fn set_closed(&self, state: &str, reason: String) {
+        self.update(Status::let_go);
+        self.set_state(state, Some(reason));
+    }
+
     pub(crate) fn set_drained(&self) {
         self.update(Status::drain);
         self.changed.notify_waiters();
@@ -169,5 +175,6 @@ fn initial(spec: &Spec) -> Status {
         dead_lettered: 0,
         gaps: 0,
         stuck_keys: Vec::new(),
+        parts: Vec::new(),
     }
 }

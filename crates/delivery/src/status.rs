@@ -27,6 +27,9 @@ pub struct Status {
     pub gaps: u64,
     /// Keys whose head has been retried longest, at most ten.
     pub stuck_keys: Vec<StuckKey>,
+    /// What it is read in here, where the broker has several parts of it; at most a second old.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
 }
 
 impl Status {
@@ -34,8 +37,33 @@ impl Status {
     pub(crate) fn drain(&mut self) {
         "drained".clone_into(&mut self.state);
         self.reason = None;
+        self.let_go();
+    }
+
+    /// No source is open: nothing is held, in flight or read.
+    pub(crate) fn let_go(&mut self) {
         (self.held, self.in_flight, self.retrying, self.window) = (0, 0, 0, 0);
         self.stuck_keys.clear();
+        self.parts.clear();
+    }
+}
+
+/// A piece of the subscription, as its broker calls it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Part {
+    pub name: String,
+    /// `reading`, `held_back` (a bound is reached), `leaving` (another process gets it), `unreachable`.
+    pub state: String,
+    pub lag: u64,
+    /// Why, and which key or position holds it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl From<broker::Part> for Part {
+    fn from(part: broker::Part) -> Self {
+        let broker::Part { name, state, lag, detail } = part;
+        Self { name, state: state.word().to_owned(), lag, detail }
     }
 }
 

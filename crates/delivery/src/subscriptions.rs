@@ -101,6 +101,7 @@ impl Subscriptions {
             commands,
             drain: None,
             waiting: Vec::new(),
+            opened_at: None,
         };
         let task = self.inner.tasks.spawn(life.run()).abort_handle();
         known.insert(name, Known::Running(Running { shared, commands: sender, task }));

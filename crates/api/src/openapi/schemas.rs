@@ -76,6 +76,22 @@ pub(crate) struct Subscription {
     gaps: u64,
     /// Keys whose head has been retried longest, at most ten.
     stuck_keys: Vec<StuckKey>,
+    /// What it is read in here, where the broker has several parts of it; absent where it has none.
+    parts: Option<Vec<Part>>,
+}
+
+/// A piece of a subscription, for an operator's eyes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a description")]
+pub(crate) struct Part {
+    /// As the broker calls it.
+    name: String,
+    /// `reading`, `held_back` (reading has stopped: a bound is reached), `leaving` (another process gets it),
+    /// `unreachable`.
+    state: String,
+    lag: u64,
+    /// Why, and which key or position holds it up.
+    detail: Option<String>,
 }
 
 #[derive(ToSchema)]

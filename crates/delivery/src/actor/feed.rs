@@ -28,6 +28,8 @@ pub(super) struct Feed {
     left_out_bytes: u64,
     /// After a temporary error: not polled before.
     pub(super) resting_until: Option<Instant>,
+    /// What a temporary error said.
+    pub(super) trouble: Option<String>,
     backoff: Backoff,
     pub(super) caught_up: bool,
     /// A redrive's filter: the letters that are to be delivered again and have not been yet. `None`: all.
@@ -45,6 +47,7 @@ impl Feed {
             credit: 0,
             left_out_bytes: 0,
             resting_until: None,
+            trouble: None,
             backoff: Backoff::new(ERROR_WAIT_MAX),
             caught_up: false,
             chosen,
@@ -62,6 +65,7 @@ impl Feed {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => {
                 self.backoff.reset();
+                self.trouble = None;
                 self.last_input = Instant::now();
                 Poll::Ready(None)
             }
@@ -69,6 +73,7 @@ impl Feed {
                 let wait = self.backoff.wait();
                 tracing::warn!(%error, retry_in = ?wait, "a source has nothing to hand out for now");
                 self.resting_until = Some(Instant::now() + wait);
+                self.trouble = Some(error.message);
                 Poll::Ready(None)
             }
             Poll::Ready(Err(error)) => Poll::Ready(Some(error)),

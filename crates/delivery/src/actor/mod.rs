@@ -60,6 +60,8 @@ pub(crate) struct Actor<'a> {
     actions: Actions,
     seen: Seen,
     counts: Counts,
+    /// When the source's parts are looked at next.
+    parts_at: Instant,
     drained: bool,
 }
 
@@ -157,6 +159,7 @@ impl<'a> Actor<'a> {
                 dead_lettered: before.dead_lettered,
                 gaps: before.gaps,
             },
+            parts_at: Instant::now(),
             drained: false,
             life,
         })
@@ -296,8 +299,12 @@ impl<'a> Actor<'a> {
         self.attempts = Attempts::default();
         let grace = Instant::now() + CLOSE_GRACE;
         let deadline = self.life.drain.or(self.timer.reopen_at).map_or(grace, |at| at.max(grace));
-        for feed in self.feeds.iter_mut().filter_map(Option::take) {
-            match tokio::time::timeout_at(deadline, feed.source.close()).await {
+        let sources = self.feeds.iter_mut().filter_map(Option::take).map(|feed| feed.source.close());
+        // Side by side, that none has to wait for another; a redrive's that is closing already, too.
+        let closing = sources.chain(self.closing.take());
+        let closing = closing.map(|close| tokio::time::timeout_at(deadline, close));
+        for closed in futures::future::join_all(closing).await {
+            match closed {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(subscription = %self.endpoint.name, %error, "what was settled last may come again");

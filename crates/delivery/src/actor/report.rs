@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use broker::Key;
+use broker::{Health, Key};
 use engine::{BreakerState, PausedBy, Stuck, Token, Transition};
 use telemetry::Happened;
 use tokio::time::Instant;
 
-use super::Actor;
-use crate::StuckKey;
+use super::{Actor, TOPIC};
 use crate::shared::PAUSED_BY_OPERATOR;
+use crate::{Part, StuckKey};
 
 /// Between two snapshots of a subscription at work, and of one at rest.
 const BUSY: Duration = Duration::from_millis(100);
@@ -79,15 +79,17 @@ impl Actor<'_> {
         }
     }
 
-    pub(super) fn report(&self) {
+    pub(super) fn report(&mut self) {
         let engine = self.engine.status();
+        let parts = self.parts();
         let lag = self.feeds[0].as_ref().map(|feed| feed.source.lag()).unwrap_or_default();
         let stuck_keys = engine.stuck.iter().map(|stuck| self.stuck_key(stuck)).collect();
         let (state, reason) = match engine.paused {
             _ if engine.draining => ("draining", None),
             Some(by) => ("paused", Some(paused_by(by).to_owned())),
             None if engine.app == engine::App::Down => ("running", Some("the app is not up".to_owned())),
-            None => ("running", engine.held_until.map(|_| "the webhook asked to wait".to_owned())),
+            None if engine.held_until.is_some() => ("running", Some("the webhook asked to wait".to_owned())),
+            None => ("running", self.trouble()),
         };
         self.life.shared.report(self.seen.control, |status| {
             state.clone_into(&mut status.state);
@@ -109,7 +111,31 @@ impl Actor<'_> {
             status.dead_lettered = self.counts.dead_lettered;
             status.gaps = self.counts.gaps;
             status.stuck_keys = stuck_keys;
+            if let Some(parts) = parts {
+                status.parts = parts;
+            }
         });
+    }
+
+    /// What the topic's source is read in, where it is time to look again: there may be thousands of parts.
+    fn parts(&mut self) -> Option<Vec<Part>> {
+        let now = Instant::now();
+        let Some(feed) = &self.feeds[usize::from(TOPIC.0)] else { return Some(Vec::new()) };
+        if self.parts_at > now {
+            return None;
+        }
+        self.parts_at = now + IDLE;
+        Some(feed.source.parts().into_iter().map(Part::from).collect())
+    }
+
+    /// Why nothing comes, where the broker is the reason.
+    fn trouble(&self) -> Option<String> {
+        let feed = self.feeds[usize::from(TOPIC.0)].as_ref()?;
+        let resting = feed.trouble.as_ref().filter(|_| feed.resting_until.is_some());
+        resting.cloned().or_else(|| match self.life.spec.driver.health() {
+            Health::Down { reason, .. } => Some(reason),
+            Health::Up => None,
+        })
     }
 
     fn stuck_key(&self, stuck: &Stuck) -> StuckKey {

@@ -105,6 +105,12 @@ impl House {
         Self::with(Settings { faults: Faults::restless(), ..Settings::default() })
     }
 
+    /// Whose broker waits for days between a recall and the revocation.
+    pub(crate) fn patient() -> Self {
+        let faults = Faults { recall_max: Duration::from_secs(360_000), ..Faults::calm() };
+        Self::with(Settings { faults, ..Settings::default() })
+    }
+
     fn with(settings: Settings) -> Self {
         let broker = Broker::new(Model::new(settings, fastrand::Rng::with_seed(7)));
         let told = Arc::<Told>::default();

@@ -9,6 +9,8 @@ mod mischief;
 mod modes;
 mod operate;
 mod order;
+mod persistence;
+mod recall;
 mod replies;
 mod trouble;
 mod webhook;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use broker::model::Broker;
 use broker::{
     Batch, Body, BoxFuture, Browse, Capabilities, Credit, Driver, Error, ErrorKind, Health, Input, Key, Lag,
-    Lease, Note, Outcome, Position, Receipt, Record, RefusalKind, Selection, Settle, Source, Start,
+    Lease, Note, Outcome, Part, Position, Receipt, Record, RefusalKind, Selection, Settle, Source, Start,
     Subscription, SubscriptionInfo,
 };
 use parking_lot::Mutex;
@@ -17,6 +17,16 @@ use tokio::task::JoinSet;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mischief {
     pub(crate) deny_ensure: Arc<AtomicBool>,
+    /// What opening answers, as long as it is there, and when it was asked.
+    pub(crate) refuse_open: Arc<Mutex<Option<ErrorKind>>>,
+    pub(crate) opened: Arc<Mutex<Vec<tokio::time::Instant>>>,
+    /// Ensuring never ends.
+    pub(crate) hang_ensure: Arc<AtomicBool>,
+    /// Closing a source never ends.
+    pub(crate) hang_close: Arc<AtomicBool>,
+    /// An open source fails for a while, as long as this is set.
+    pub(crate) unavailable: Arc<AtomicBool>,
+    pub(crate) parts: Arc<Mutex<Vec<Part>>>,
     pub(crate) panic_in_poll: Arc<AtomicBool>,
     /// So many sources.
     pub(crate) end_sources: Arc<AtomicUsize>,
@@ -92,6 +102,9 @@ impl Driver for Mischievous {
             let denied = Error::new(ErrorKind::Denied, "no rights on b-orders");
             return Box::pin(std::future::ready(Err(denied)));
         }
+        if self.1.hang_ensure.swap(false, Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         self.0.ensure(subscription)
     }
     fn open<'a>(
@@ -100,6 +113,10 @@ impl Driver for Mischievous {
         credit: Credit,
     ) -> BoxFuture<'a, Result<Box<dyn Source>, Error>> {
         Box::pin(async move {
+            self.1.opened.lock().push(tokio::time::Instant::now());
+            if let Some(kind) = *self.1.refuse_open.lock() {
+                return Err(Error::new(kind, format!("not opened: {kind:?}")));
+            }
             let source = self.0.open(subscription, credit).await?;
             Ok(Box::new(Tricky(source, self.1.clone())) as Box<dyn Source>)
         })
@@ -145,6 +162,9 @@ impl Source for Tricky {
         if self.1.end_sources.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {
             return Poll::Ready(Err(Error::new(ErrorKind::Corrupt, "the disk failed")));
         }
+        if self.1.unavailable.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(Error::new(ErrorKind::Unavailable, "the leader moves")));
+        }
         let before = into.len();
         let polled = self.0.poll_next(cx, into);
         let delivery = |input: &Input| matches!(input, Input::Delivery(_));
@@ -185,10 +205,16 @@ impl Source for Tricky {
     fn lag(&self) -> Lag {
         self.0.lag()
     }
+    fn parts(&self) -> Vec<Part> {
+        self.1.parts.lock().clone()
+    }
     fn stale_settles(&self) -> u64 {
         self.0.stale_settles()
     }
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        if self.1.hang_close.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         self.0.close()
     }
 }

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 /// Longest time that a test waits for something that is to happen.
@@ -47,6 +47,8 @@ impl Seen {
 
 pub(crate) enum Reply {
     Answer(Response<Body>),
+    /// 200, when told.
+    Held(oneshot::Receiver<()>),
     /// No answer, ever.
     Hang,
     /// The connection is closed without an answer.
@@ -121,6 +123,10 @@ impl Webhook {
                             sender.send(seen).ok();
                             match reply {
                                 Reply::Answer(response) => Ok(response),
+                                Reply::Held(told) => {
+                                    told.await.ok();
+                                    Ok(Response::new(Full::default().boxed()))
+                                }
                                 Reply::Hang => std::future::pending().await,
                                 Reply::Close => Err(std::io::Error::other("closed")),
                             }

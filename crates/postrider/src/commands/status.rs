@@ -1,6 +1,6 @@
 //! `postrider status`: the sidecar and its subscriptions at a glance.
 
-use delivery::Status;
+use delivery::{Part, Status};
 use http::Method;
 use serde_json::Value;
 
@@ -64,6 +64,8 @@ fn overview(status: &Value) -> String {
         if let Some(reason) = &subscription.reason {
             lines.push(format!("{}: {}", subscription.name, output::printable(reason)));
         }
+        let parts = subscription.parts.iter().filter_map(part);
+        lines.extend(parts.map(|part| format!("{}, {part}", subscription.name)));
     }
     lines.join("\n")
 }
@@ -84,6 +86,11 @@ fn details(s: &Status) -> String {
         ),
         format!("  delivered {}, dead-lettered {}, gaps {}", s.delivered, s.dead_lettered, s.gaps),
     ];
+    if !s.parts.is_empty() {
+        let reading = s.parts.iter().filter(|part| is_reading(part)).count();
+        lines.push(format!("  reading {reading} of {} parts", s.parts.len()));
+    }
+    lines.extend(s.parts.iter().filter_map(part).map(|part| format!("  {part}")));
     for key in &s.stuck_keys {
         lines.push(format!(
             "  stuck key {}: {} attempts, {} events wait behind it, last answer: {}",
@@ -94,4 +101,43 @@ fn details(s: &Status) -> String {
         ));
     }
     lines.join("\n")
+}
+
+fn is_reading(part: &Part) -> bool {
+    part.state == "reading"
+}
+
+/// A part that is not simply being read, in words.
+fn part(part: &Part) -> Option<String> {
+    let state = match part.state.as_str() {
+        "reading" => return None,
+        "held_back" => "is held back",
+        "leaving" => "goes to another process",
+        "unreachable" => "cannot be reached",
+        // Of a later version.
+        other => other,
+    };
+    let why = part.detail.as_deref().map(|detail| format!(": {}", output::printable(detail)));
+    let name = output::printable(&part.name);
+    Some(format!("{name} {state}, lag {}{}", part.lag, why.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_are_not_simply_read_are_told_in_words() {
+        let of = |state: &str, detail: Option<&str>| {
+            let (name, detail) = ("partition 3".to_owned(), detail.map(str::to_owned));
+            part(&Part { name, state: state.to_owned(), lag: 12, detail })
+        };
+        assert_eq!(of("reading", None), None);
+        assert_eq!(of("leaving", None).as_deref(), Some("partition 3 goes to another process, lag 12"));
+        assert_eq!(
+            of("held_back", Some("key a\u{1b}[2J waits")).as_deref(),
+            Some(format!("partition 3 is held back, lag 12: {}", output::printable("key a\u{1b}[2J waits")))
+                .as_deref()
+        );
+    }
 }

@@ -1,15 +1,19 @@
 //! What is watched of the brokers: whether publishes may begin, whether the process is ready, how far behind it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::Health;
 use delivery::Subscriptions;
 use publish::Publisher;
 use telemetry::{Happened, Metrics, Telemetry};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::drivers::Drivers;
+use super::topics::Topics;
 
 /// How often health and lag are looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -46,18 +50,15 @@ impl Watch {
 
     async fn watch(self) {
         let began = Instant::now();
-        let mut without_topics: BTreeMap<String, String> = self
-            .drivers
-            .keys()
-            .map(|name| (name.clone(), "its topics are being ensured".to_owned()))
-            .collect();
+        // Dropped with this future, and its tasks with it.
+        let mut ensuring = JoinSet::new();
+        let mut topics = self.ensure_topics(&mut ensuring);
         let mut down: BTreeMap<String, bool> = BTreeMap::new();
         let mut ready = false;
         loop {
             // Made before looking: what changes while we look is seen in the next round.
             let changed = self.subscriptions.changed();
-            self.ensure_topics(&mut without_topics).await;
-            let pending = self.open_gates(&without_topics);
+            let pending = self.open_gates(topics.borrow_and_update().clone());
             self.look_at_health(&mut down);
             self.look_at_lag();
             ready |= pending == 0 || began.elapsed() >= self.wait;
@@ -68,31 +69,38 @@ impl Watch {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = changed => {}
+                Ok(()) = topics.changed() => {}
             }
         }
     }
 
-    /// Creates the configured topics, so that events can be published where nobody subscribes.
-    async fn ensure_topics(&self, missing: &mut BTreeMap<String, String>) {
-        for name in missing.keys().cloned().collect::<Vec<_>>() {
-            let Some(driver) = self.drivers.get(&name) else { continue };
-            let mut result = Ok(());
-            for topic in self.publisher.topics().iter().filter(|topic| *topic.broker == *name) {
-                if result.is_ok() {
-                    result = driver.ensure_topic(&topic.on_broker).await;
-                }
-            }
-            match result {
-                Ok(()) => drop(missing.remove(&name)),
-                Err(error) => drop(missing.insert(name, error.to_string())),
-            }
+    /// Creates the configured topics, so that events can be published where nobody subscribes: a task for each broker,
+    /// since one that hangs is to hold up neither the others nor the watch.
+    fn ensure_topics(&self, tasks: &mut JoinSet<()>) -> watch::Receiver<BTreeMap<String, String>> {
+        let topics = Topics::of(self.drivers.keys());
+        for (name, driver) in &self.drivers {
+            let (publisher, broker) = (self.publisher.clone(), name.clone());
+            let names = move || {
+                let all = publisher.topics();
+                let here = all.iter().filter(|topic| *topic.broker == *broker);
+                here.map(|topic| topic.on_broker.clone()).collect()
+            };
+            let driver = driver.clone();
+            let ensure = move |topic: Arc<str>| {
+                let driver = driver.clone();
+                async move { driver.ensure_topic(&topic).await }
+            };
+            tasks.spawn(topics.clone().ensure(name.clone(), names, ensure));
         }
+        topics.watch()
     }
 
     /// Returns how many brokers are still pending.
-    fn open_gates(&self, without_topics: &BTreeMap<String, String>) -> usize {
+    fn open_gates(&self, without_topics: BTreeMap<String, String>) -> usize {
         let mut pending = self.subscriptions.pending_brokers();
-        pending.extend(without_topics.iter().map(|(name, why)| (name.clone(), why.clone())));
+        for (name, why) in without_topics {
+            pending.entry(name).and_modify(|other| *other = format!("{why}; {other}")).or_insert(why);
+        }
         for name in self.drivers.keys() {
             let why = pending.get(name).cloned();
             let detail = why.clone().unwrap_or_else(|| "all topics and subscriptions exist".into());

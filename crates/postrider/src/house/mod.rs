@@ -10,6 +10,7 @@ mod brokers;
 mod drivers;
 mod listeners;
 mod plan;
+mod topics;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

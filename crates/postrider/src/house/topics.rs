@@ -1,0 +1,164 @@
+//! The configured topics on their brokers: ensured for each broker apart, for ever where need be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Error, ErrorKind};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// When it is told that a broker takes long to answer, and when it is asked anew.
+const SLOW: Duration = Duration::from_secs(5);
+const UNANSWERED: Duration = Duration::from_secs(60);
+/// First and longest wait between tries: while a broker cannot be reached, and where it said no. Then only an operator's
+/// change can help, and no restart is needed for it to be noticed.
+const UNREACHABLE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
+const REFUSED: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
+
+/// The brokers whose topics do not all exist yet, by name, and why.
+#[derive(Clone, Debug)]
+pub(super) struct Topics(watch::Sender<BTreeMap<String, String>>);
+
+impl Topics {
+    pub(super) fn of<'a>(brokers: impl Iterator<Item = &'a String>) -> Self {
+        let pending = brokers.map(|name| (name.clone(), "its topics are being ensured".to_owned()));
+        Self(watch::Sender::new(pending.collect()))
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<BTreeMap<String, String>> {
+        self.0.subscribe()
+    }
+
+    /// Returns when all of a broker's topics exist; until then it tells why they do not, and tries again.
+    pub(super) async fn ensure<F>(
+        self,
+        broker: String,
+        topics: impl Fn() -> Vec<Arc<str>>,
+        ensure: impl Fn(Arc<str>) -> F,
+    ) where
+        F: Future<Output = Result<(), Error>>,
+    {
+        let [mut unreachable, mut refused] = [UNREACHABLE, REFUSED];
+        loop {
+            let failures = self.try_all(&broker, topics(), &ensure).await;
+            let Some(first) = failures.first() else { break };
+            let temporary = failures.iter().all(Error::is_temporary);
+            let [wait, longest] = if temporary { &mut unreachable } else { &mut refused };
+            let this = std::mem::replace(wait, (*wait * 2).min(*longest));
+            let why = match failures.len() - 1 {
+                0 => first.to_string(),
+                1 => format!("{first} (and one more topic cannot be ensured)"),
+                more => format!("{first} (and {more} more topics cannot be ensured)"),
+            };
+            tracing::warn!(broker, why, retry_in = ?this, "topics cannot be ensured");
+            self.tell(&broker, why);
+            tokio::time::sleep(this).await;
+        }
+        self.0.send_modify(|missing| drop(missing.remove(&broker)));
+    }
+
+    /// Tries all topics: one that the broker refuses does not keep the others from being created. One that it does not
+    /// answer about does, for it is away then.
+    async fn try_all<F>(
+        &self,
+        broker: &str,
+        topics: Vec<Arc<str>>,
+        ensure: impl Fn(Arc<str>) -> F,
+    ) -> Vec<Error>
+    where
+        F: Future<Output = Result<(), Error>>,
+    {
+        let mut failures = Vec::new();
+        for topic in topics {
+            let Err(error) = self.answer(broker, &topic, ensure(topic.clone())).await else { continue };
+            let away = error.is_temporary();
+            failures.push(error);
+            if away {
+                break;
+            }
+        }
+        failures
+    }
+
+    /// The broker's answer, or that there is none.
+    async fn answer(
+        &self,
+        broker: &str,
+        topic: &str,
+        asked: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Error> {
+        let mut asked = std::pin::pin!(asked);
+        if let Ok(answer) = timeout(SLOW, &mut asked).await {
+            return answer;
+        }
+        let none = |for_how_long: Duration| {
+            let seconds = for_how_long.as_secs();
+            format!("the broker has not answered about topic {topic} for {seconds} s")
+        };
+        self.tell(broker, none(SLOW));
+        let answer = timeout(UNANSWERED.saturating_sub(SLOW), asked).await;
+        answer.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, none(UNANSWERED))))
+    }
+
+    fn tell(&self, broker: &str, why: String) {
+        self.0.send_modify(|missing| drop(missing.insert(broker.to_owned(), why)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    type Reasons = BTreeMap<String, String>;
+
+    fn names() -> Vec<Arc<str>> {
+        vec!["orders".into(), "payments".into()]
+    }
+
+    fn refused(topic: &str) -> Error {
+        Error::new(ErrorKind::NotFound, format!("there is no topic {topic}"))
+    }
+
+    async fn until(seen: &mut watch::Receiver<Reasons>, wanted: impl FnMut(&Reasons) -> bool) {
+        seen.wait_for(wanted).await.expect("it goes on until all topics exist");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_hangs_holds_no_other_up_and_is_told() {
+        let topics = Topics::of(["well".to_owned(), "hangs".to_owned()].iter());
+        let mut seen = topics.watch();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(topics.clone().ensure("well".into(), names, |_| async { Ok(()) }));
+        tasks.spawn(topics.clone().ensure("hangs".into(), names, |_| std::future::pending()));
+        until(&mut seen, |missing| missing.keys().eq(["hangs"])).await;
+        until(&mut seen, |missing| missing["hangs"].contains("not answered about topic orders for 5 s"))
+            .await;
+        until(&mut seen, |missing| missing["hangs"].contains("for 60 s")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_topic_is_named_the_others_are_created_and_an_operators_change_is_noticed() {
+        let topics = Topics::of(["kafka".to_owned()].iter());
+        let mut seen = topics.watch();
+        let asked = watch::Sender::new(Vec::<(Instant, String)>::new());
+        let log = asked.clone();
+        let ensure = move |topic: Arc<str>| {
+            log.send_modify(|asked| asked.push((Instant::now(), topic.to_string())));
+            let tries = log.borrow().iter().filter(|(_, it)| *it == *topic).count();
+            async move { if &*topic == "orders" && tries < 12 { Err(refused(&topic)) } else { Ok(()) } }
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(topics.ensure("kafka".into(), names, ensure));
+        until(&mut seen, |missing| missing["kafka"] == "there is no topic orders").await;
+        assert!(asked.borrow().iter().any(|(_, topic)| topic == "payments"), "the others are created");
+        until(&mut seen, Reasons::is_empty).await;
+        let tries: Vec<Instant> =
+            asked.borrow().iter().filter(|(_, topic)| topic == "orders").map(|(at, _)| *at).collect();
+        let waits: Vec<u64> = tries.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+        assert_eq!((waits.len(), waits[0], waits[10]), (11, 5, 60), "{waits:?}");
+    }
+}

@@ -5,9 +5,9 @@
 # The image holds the binary and what its C library needs: no shell, no package manager, nobody but `nonroot`.
 
 FROM rust:1.95-bookworm AS build
-# librdkafka, OpenSSL and curl are built from source and linked in; they need cmake beside the compiler that is here.
+# librdkafka, OpenSSL and curl are built from source and linked in; they need this beside the compiler that is here.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends cmake \
+ && apt-get install -y --no-install-recommends cmake pkg-config \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,6 +27,8 @@ pub struct Kafka {
 pub(crate) struct Open {
     closed: AtomicBool,
     names: Mutex<HashSet<String>>,
+    /// The topics of the subscriptions that were ensured or opened in this process: a group does not tell its own.
+    topics: Mutex<HashMap<String, String>>,
     pub(crate) readers: Readers,
 }
 
@@ -44,6 +46,17 @@ impl Open {
 
     pub(crate) fn usable(&self) -> Result<(), Error> {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
+    }
+
+    /// Remembers what a subscription reads.
+    pub(crate) fn learn(&self, subscription: &Subscription) {
+        self.topics.lock().insert(subscription.name.clone(), subscription.topic.clone());
+    }
+
+    /// What a subscription reads. `NotFound` where it was neither ensured nor opened in this process.
+    pub(crate) fn topic(&self, subscription: &str) -> Result<String, Error> {
+        let unknown = || Error::new(ErrorKind::NotFound, format!("there is no subscription {subscription}"));
+        self.topics.lock().get(subscription).cloned().ok_or_else(unknown)
     }
 
     /// `Conflict` where it is open already.
@@ -115,7 +128,9 @@ impl Driver for Kafka {
         Box::pin(async move {
             self.open.usable()?;
             topics::ensure(&self.cluster, &subscription.topic).await?;
-            group::ensure(&self.cluster, subscription).await
+            group::ensure(&self.cluster, subscription).await?;
+            self.open.learn(subscription);
+            Ok(())
         })
     }
 
@@ -127,7 +142,9 @@ impl Driver for Kafka {
         Box::pin(async move {
             self.open.usable()?;
             let opened = self.open.take(&subscription.name)?;
-            source::open(&self.cluster, opened, subscription, credit).await
+            let source = source::open(&self.cluster, opened, subscription, credit).await?;
+            self.open.learn(subscription);
+            Ok(source)
         })
     }
 
@@ -156,14 +173,14 @@ impl Driver for Kafka {
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             self.open.usable()?;
-            operate::purge(&self.cluster, subscription, positions).await
+            operate::purge(&self.cluster, &self.open, subscription, positions).await
         })
     }
 
     fn seek<'a>(&'a self, subscription: &'a str, to: Start) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             self.open.usable()?;
-            operate::seek(&self.cluster, subscription, to).await
+            operate::seek(&self.cluster, &self.open, subscription, to).await
         })
     }
 

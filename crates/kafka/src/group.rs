@@ -88,14 +88,29 @@ impl<'a> Group<'a> {
         Ok(found)
     }
 
-    /// Commits for a group that nobody reads. Where somebody does, the broker refuses.
-    #[expect(dead_code, reason = "the driver's purge and seek come next")]
-    pub(crate) fn commit(&self, topic: &str, offsets: &BTreeMap<u32, Committed>) -> Result<(), Error> {
-        let what = || format!("the offsets of subscription {} in topic {topic} cannot be written", self.name);
-        self.try_commit(topic, offsets).map_err(|error| errors::error(&what(), &error))
+    /// What a [`try_commit`](Self::try_commit) failed with.
+    pub(crate) fn commit_failed(&self, topic: &str, error: &KafkaError) -> Error {
+        let what = format!("the offsets of subscription {} in topic {topic} cannot be written", self.name);
+        errors::error(&what, error)
     }
 
-    fn try_commit(&self, topic: &str, offsets: &BTreeMap<u32, Committed>) -> Result<(), KafkaError> {
+    /// Who reads the group, `CLIENT at HOST` each, as far as the broker tells.
+    pub(crate) fn members(&self) -> Vec<String> {
+        let Ok(found) = self.client.fetch_group_list(Some(self.name), ASK) else { return Vec::new() };
+        let members = found.groups().iter().flat_map(|group| group.members());
+        members
+            .map(|member| {
+                format!("{} at {}", member.client_id(), member.client_host().trim_start_matches('/'))
+            })
+            .collect()
+    }
+
+    /// Commits for a group that nobody reads. Where somebody does, the broker refuses ([`is_active`]).
+    pub(crate) fn try_commit(
+        &self,
+        topic: &str,
+        offsets: &BTreeMap<u32, Committed>,
+    ) -> Result<(), KafkaError> {
         if offsets.is_empty() {
             return Ok(());
         }
@@ -156,7 +171,8 @@ pub(crate) fn place(start: Start) -> Place {
     }
 }
 
-fn is_active(error: &KafkaError) -> bool {
+/// Whether a commit was refused because the group has members.
+pub(crate) fn is_active(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as C;
     matches!(
         error.rdkafka_error_code(),

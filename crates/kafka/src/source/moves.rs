@@ -1,7 +1,5 @@
 //! What moves a subscription that is open in this process: operators who purge and seek, and a log that was truncated.
 
-#![expect(dead_code, reason = "the driver's purge and seek come next")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -28,6 +26,11 @@ pub(super) enum Command {
 }
 
 impl Shared {
+    /// Whether its source is neither closed nor closing.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.lock().phase == Phase::Open
+    }
+
     /// The partitions that are read here.
     pub(crate) fn partitions(&self) -> Vec<u32> {
         let state = self.state.lock();

@@ -33,7 +33,6 @@ struct Inner {
 
 impl Readers {
     /// The reader of a subscription that is open.
-    #[expect(dead_code, reason = "the driver's purge and seek come next")]
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Shared>> {
         self.inner.lock().by_name.get(name).and_then(Weak::upgrade)
     }

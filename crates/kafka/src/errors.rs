@@ -77,3 +77,27 @@ pub(crate) fn connection(code: RDKafkaErrorCode, reason: &str) -> Option<String>
     let end = reason.find(" (after ").or_else(|| reason.find(" (load may")).unwrap_or(reason.len());
     Some(format!("{what}{}", reason[..end].replace("/bootstrap: ", ": ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_fail_in_plain_words() {
+        use RDKafkaErrorCode as C;
+        let refused = "127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)";
+        assert_eq!(
+            connection(C::BrokerTransportFailure, refused).as_deref(),
+            Some("127.0.0.1:9092: Connect to ipv4#127.0.0.1:9092 failed: Connection refused")
+        );
+        let denied = "sasl_plaintext://k:9092/bootstrap: SASL authentication error: Authentication failed: Invalid username or password (after 312ms in state AUTH_REQ)";
+        assert_eq!(
+            connection(C::Authentication, denied).as_deref(),
+            Some(
+                "the credentials are refused: sasl_plaintext://k:9092: SASL authentication error: Authentication \
+                 failed: Invalid username or password"
+            )
+        );
+        assert_eq!(connection(C::AllBrokersDown, "1/1 brokers are down"), None);
+    }
+}

@@ -97,9 +97,10 @@ impl Settings {
             .set("max.in.flight", "5")
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", LANDS_WITHIN.as_millis().to_string())
-            // What is ready is sent at once: records that come while requests are under way make the next batch.
-            .set("linger.ms", "0")
-            // With no linger this would follow it to nothing, and each record without a key make a batch of its own.
+            // Half a millisecond gathers what concurrent callers publish into one request. With none, 64 callers cost five
+            // times the CPU at a third of the rate: nearly every record is a request.
+            .set("linger.ms", "0.5")
+            // With so little linger this would follow it, and a record without a key go to another partition each time.
             .set("sticky.partitioning.linger.ms", "10")
             .set("batch.size", BATCH_BYTES.to_string())
             // Admission stands before the queue.

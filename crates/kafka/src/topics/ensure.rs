@@ -32,16 +32,20 @@ pub(crate) async fn ensure(cluster: &Arc<Cluster>, topic: &str) -> Result<(), Er
     Ok(())
 }
 
-/// Asks the cluster on a thread that may wait.
+/// Asks the cluster on a thread that may wait. Where no answer came because no broker can be reached, the reason is told.
 async fn blocking<T: Send + 'static>(
     cluster: &Arc<Cluster>,
     topic: &str,
     ask: impl FnOnce(&Cluster, &str) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    let (cluster, topic) = (Arc::clone(cluster), topic.to_owned());
-    let asked = tokio::task::spawn_blocking(move || ask(&cluster, &topic)).await;
-    asked.unwrap_or_else(|gone| {
+    let (asks, topic) = (Arc::clone(cluster), topic.to_owned());
+    let asked = tokio::task::spawn_blocking(move || ask(&asks, &topic)).await;
+    let asked = asked.unwrap_or_else(|gone| {
         Err(Error::new(ErrorKind::Unavailable, format!("the question was dropped: {gone}")))
+    });
+    asked.map_err(|error| match cluster.pulse.down() {
+        Some((_, reason)) if error.is_temporary() => Error::new(error.kind, reason),
+        _ => error,
     })
 }
 

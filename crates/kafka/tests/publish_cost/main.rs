@@ -1,5 +1,7 @@
 //! What a publish costs in CPU, beside librdkafka's bare producer with the same headers in the same run.
 //!
+//! `COST_TOPICS=1,50,500` and `COST_PROPERTIES=linger.ms=0.5,…` (ours alone) narrow and vary it.
+//!
 //! `cargo test --release -p postrider-kafka --test publish_cost -- --ignored --nocapture`
 
 use std::sync::Arc;
@@ -21,10 +23,12 @@ const KEYS: u64 = 1000;
 #[test]
 #[ignore = "measures; run it alone and in release"]
 fn cpu_per_record() {
-    let topics: Vec<Arc<str>> = (0..500).map(|_| topic()).collect();
+    let counts = std::env::var("COST_TOPICS").unwrap_or_else(|_| "1,50,500".into());
+    let counts: Vec<usize> = counts.split(',').map(|count| count.parse().expect("a number")).collect();
+    let topics: Vec<Arc<str>> = (0..counts.iter().copied().max().unwrap_or(1)).map(|_| topic()).collect();
     println!("| topics | in flight | records | raw µs | ours µs | ratio | raw /s | ours /s |");
     println!("|---|---|---|---|---|---|---|---|");
-    for count in [1, 50, 500] {
+    for count in counts {
         let topics = &topics[..count];
         for (batch, calls, total) in [(1, 64, 100_000), (1, 256, 200_000), (100, 16, 400_000)] {
             let raw = raw(topics, batch * calls, total);
@@ -60,8 +64,8 @@ fn measured(total: usize, run: impl FnOnce()) -> Cost {
 /// User and system time of all threads, in ticks of 10 ms.
 fn process_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
     Duration::from_millis(ticks * 10)
 }
 
@@ -70,8 +74,12 @@ fn bootstrap() -> String {
 }
 
 fn ours(topics: &[Arc<str>], batch: usize, calls: usize, total: usize) -> Cost {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let kafka = Kafka::new(Settings::new(vec![bootstrap()])).expect("a driver");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let varied = std::env::var("COST_PROPERTIES").unwrap_or_default();
+    let properties = varied.split(',').filter_map(|property| property.split_once('='));
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let kafka = Kafka::new(Settings { properties, ..Settings::new(vec![bootstrap()]) }).expect("a driver");
     let event = event();
     let next = Arc::new(AtomicU64::new(0));
     let run = |total: usize| {
@@ -112,7 +120,7 @@ fn event() -> Event {
         .data_content_type("application/json")
         .data(Data::Binary(Bytes::from(vec![b'x'; DATA_BYTES])))
         .build()
-        .unwrap()
+        .expect("a valid event")
 }
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

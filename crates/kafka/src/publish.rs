@@ -7,8 +7,6 @@ mod hand_over;
 mod outcome;
 mod producer;
 mod routes;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use brokers::{Kafka, Options};
+use brokers::kafka::{Kafka, Options};
 use postrider_tests::checker::{Budget, assert_holds, assert_holds_for_owners, duplicates};
 use postrider_tests::evidence::Evidence;
 use postrider_tests::{Load, LogA, Plan, Postrider, Setup, Webhook, evidence};

@@ -45,19 +45,23 @@ fn is_built_in(broker: &Broker) -> bool {
 
 /// What the drivers find wrong with the settings of any configured broker, used or not, without reaching for it.
 pub(crate) fn check(loaded: &Loaded) -> Result<(), Errors> {
-    let found = loaded.config.brokers.iter().flat_map(|(name, broker)| match broker {
-        #[cfg(feature = "kafka")]
-        Broker::Kafka(settings) => kafka_errors(name, &kafka_settings(settings, &loaded.config.service)),
-        _ => Vec::new(),
-    });
+    let brokers = loaded.config.brokers.iter();
+    let found = brokers.flat_map(|(name, broker)| errors(name, broker, &loaded.config.service));
     loaded.errors(found).map_or(Ok(()), Err)
 }
 
 #[cfg(feature = "kafka")]
-fn kafka_errors(name: &str, settings: &kafka::Settings) -> Vec<(::config::Path, String)> {
-    let Err(kafka::BadSettings(list)) = settings.check() else { return Vec::new() };
+fn errors(name: &str, broker: &Broker, service: &str) -> Vec<(::config::Path, String)> {
+    let Broker::Kafka(settings) = broker else { return Vec::new() };
+    let Err(kafka::BadSettings(list)) = kafka_settings(settings, service).check() else { return Vec::new() };
     let properties = ::config::Path::of(&["brokers", name, "kafka", "properties"]);
     list.into_iter().map(|(property, why)| (properties.key(&property), why)).collect()
+}
+
+/// The embedded driver takes all that validates.
+#[cfg(not(feature = "kafka"))]
+fn errors(_: &str, _: &Broker, _: &str) -> Vec<(::config::Path, String)> {
+    Vec::new()
 }
 
 #[cfg(feature = "kafka")]
@@ -83,34 +87,43 @@ pub(super) fn open(config: &Config) -> Result<Drivers, Failure> {
     if !missing.is_empty() {
         return Err(Failure::usage(missing.join("\n")));
     }
-    used(config)
-        .into_iter()
-        .map(|(name, broker)| Ok((name.to_owned(), open_one(name, broker, &config.service)?)))
-        .collect()
+    let mut drivers = Drivers::new();
+    for (name, broker) in used(config) {
+        let driver: Arc<dyn Driver> = match broker {
+            #[cfg(feature = "embedded")]
+            Broker::Embedded(settings) => open_embedded(name, settings)?,
+            #[cfg(feature = "kafka")]
+            Broker::Kafka(settings) => open_kafka(name, settings, &config.service)?,
+            // Refused before the first was opened.
+            other => {
+                let message = format!("brokers.{name}: this build has no {} driver", other.kind());
+                return Err(Failure::usage(message));
+            }
+        };
+        drivers.insert(name.to_owned(), driver);
+    }
+    Ok(drivers)
 }
 
-fn open_one(name: &str, broker: &Broker, service: &str) -> Result<Arc<dyn Driver>, Failure> {
-    match broker {
-        #[cfg(feature = "embedded")]
-        Broker::Embedded(settings) => {
-            let config = embedded::Config {
-                max_bytes_per_topic: settings.max_bytes_per_topic.bytes(),
-                reserve: settings.reserve.bytes(),
-                retention_age: settings.retention.age.get(),
-                retention_bytes: settings.retention.size.bytes(),
-                ..embedded::Config::new(&settings.path)
-            };
-            let driver = embedded::Embedded::open(config)
-                .map_err(|error| Failure::failed(format!("broker {name}: {error}")))?;
-            Ok(driver)
-        }
-        #[cfg(feature = "kafka")]
-        Broker::Kafka(settings) => {
-            let driver = kafka::Kafka::new(kafka_settings(settings, service))
-                .map_err(|error| Failure::failed(format!("broker {name}: {error}")))?;
-            Ok(driver)
-        }
-        // Refused before the first was opened.
-        other => Err(Failure::usage(format!("brokers.{name}: this build has no {} driver", other.kind()))),
+#[cfg(feature = "embedded")]
+fn open_embedded(name: &str, settings: &::config::Embedded) -> Result<Arc<dyn Driver>, Failure> {
+    let config = embedded::Config {
+        max_bytes_per_topic: settings.max_bytes_per_topic.bytes(),
+        reserve: settings.reserve.bytes(),
+        retention_age: settings.retention.age.get(),
+        retention_bytes: settings.retention.size.bytes(),
+        ..embedded::Config::new(&settings.path)
+    };
+    match embedded::Embedded::open(config) {
+        Ok(driver) => Ok(driver),
+        Err(error) => Err(Failure::failed(format!("broker {name}: {error}"))),
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn open_kafka(name: &str, settings: &::config::Kafka, service: &str) -> Result<Arc<dyn Driver>, Failure> {
+    match kafka::Kafka::new(kafka_settings(settings, service)) {
+        Ok(driver) => Ok(driver),
+        Err(error) => Err(Failure::failed(format!("broker {name}: {error}"))),
     }
 }

@@ -77,8 +77,10 @@ impl Cluster {
     /// How many partitions a topic has. Blocks up to [`ASK`]. `NotFound`: there is no such topic.
     pub(crate) fn partitions(&self, topic: &str) -> Result<u32, Error> {
         let what = || format!("topic {topic} cannot be looked up");
-        let metadata =
-            self.reader().fetch_metadata(Some(topic), ASK).map_err(|error| errors::error(&what(), &error))?;
+        let metadata = self
+            .reader()
+            .fetch_metadata(Some(topic), ASK)
+            .map_err(|error| self.pulse.explain(&what(), &error))?;
         self.pulse.beat();
         self.topics.learn(&metadata);
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
@@ -98,7 +100,7 @@ impl Cluster {
         place: Place,
     ) -> Result<Vec<(u32, u64)>, Error> {
         let what = || format!("the offsets of topic {topic} cannot be looked up");
-        let failed = |error: KafkaError| errors::error(&what(), &error);
+        let failed = |error: KafkaError| self.pulse.explain(&what(), &error);
         let asked = match place {
             Place::Low => Offset::Beginning,
             Place::High => Offset::End,

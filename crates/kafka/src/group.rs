@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use broker::{Error, ErrorKind, Start, Subscription};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::{ASK, Cluster, Place};
@@ -187,6 +187,36 @@ pub(crate) fn is_active(error: &KafkaError) -> bool {
     )
 }
 
+/// Asks for committed offsets. Where the group may not be used, librdkafka looks for its coordinator for as long as it is
+/// given, and says only in its events that it is not let.
+fn ask<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+) -> KafkaResult<TopicPartitionList> {
+    match consumer.committed_offsets(list.clone(), ASK / 5) {
+        Err(error) => match denied(consumer) {
+            Some(denied) => Err(denied),
+            None if timed_out(&error) => consumer
+                .committed_offsets(list.clone(), ASK * 4 / 5)
+                .map_err(|e| denied(consumer).unwrap_or(e)),
+            None => Err(error),
+        },
+        found => found,
+    }
+}
+
+fn timed_out(error: &KafkaError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::OperationTimedOut))
+}
+
+/// The event that says so.
+fn denied<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<KafkaError> {
+    const EVENTS_MAX: usize = 64;
+    // Other events in between are served and come back as nothing.
+    let mut errors = (0..EVENTS_MAX).filter_map(|_| consumer.poll(Duration::ZERO)?.err());
+    errors.find(|error| error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed))
+}
+
 /// What a consumer's group has committed in these partitions; those without a committed offset are left out. Blocks up
 /// to [`ASK`].
 pub(crate) fn committed<C: ConsumerContext>(
@@ -201,7 +231,7 @@ pub(crate) fn committed<C: ConsumerContext>(
     for partition in partitions {
         list.add_partition(topic, partition.cast_signed());
     }
-    let found = consumer.committed_offsets(list, ASK).map_err(failed)?;
+    let found = ask(consumer, &list).map_err(failed)?;
     let mut committed = BTreeMap::new();
     for element in found.elements() {
         element.error().map_err(failed)?;

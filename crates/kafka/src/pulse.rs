@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use broker::Health;
+use broker::{Error, ErrorKind, Health};
 use parking_lot::{Condvar, Mutex};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -24,8 +24,8 @@ pub(crate) struct Pulse {
 #[derive(Debug, Default)]
 struct State {
     down: Option<(SystemTime, String)>,
-    /// What a connection last failed with, in plain words.
-    cause: Option<String>,
+    /// What a connection last failed with, in plain words, and what its caller may do about it.
+    cause: Option<(ErrorKind, String)>,
     is_suspect: bool,
     is_ended: bool,
 }
@@ -35,8 +35,10 @@ impl Pulse {
     pub(crate) fn failed(&self, error: &KafkaError, reason: &str) {
         use RDKafkaErrorCode as C;
         let code = error.rdkafka_error_code();
-        if let Some(cause) = code.and_then(|code| errors::connection(code, reason)) {
-            self.state.lock().cause = Some(cause);
+        if let Some(code) = code
+            && let Some(cause) = errors::connection(code, reason)
+        {
+            self.state.lock().cause = Some((errors::kind(code), cause));
         }
         match code {
             Some(C::AllBrokersDown | C::Authentication | C::SaslAuthenticationFailed) => {
@@ -64,7 +66,7 @@ impl Pulse {
     pub(crate) fn missed(&self, error: &KafkaError) {
         let mut state = self.state.lock();
         let reason = match &state.cause {
-            Some(cause) => format!("no broker can be reached: {cause}"),
+            Some((_, cause)) => format!("no broker can be reached: {cause}"),
             None => format!("no broker answers: {error}"),
         };
         let since = match &state.down {
@@ -88,6 +90,22 @@ impl Pulse {
     /// Since when it cannot be reached, and why. Costs next to nothing while it can.
     pub(crate) fn down(&self) -> Option<(SystemTime, String)> {
         if self.is_down.load(Ordering::Relaxed) { self.state.lock().down.clone() } else { None }
+    }
+
+    /// What a question failed with: where no broker can be reached, with the reason why.
+    pub(crate) fn explain(&self, what: &str, error: &KafkaError) -> Error {
+        use RDKafkaErrorCode as C;
+        let unanswered = matches!(
+            error.rdkafka_error_code(),
+            Some(C::BrokerTransportFailure | C::AllBrokersDown | C::OperationTimedOut | C::RequestTimedOut)
+        );
+        match self.down().filter(|_| unanswered) {
+            Some((_, reason)) => {
+                let kind = self.state.lock().cause.as_ref().map_or(ErrorKind::Unavailable, |(kind, _)| *kind);
+                Error::new(kind, format!("{what}: {reason}"))
+            }
+            None => errors::error(what, error),
+        }
     }
 
     /// Waits until somebody suspects the worst, or so long. False: [`end`](Self::end) was called.

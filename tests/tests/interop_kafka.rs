@@ -33,8 +33,9 @@ impl House {
     }
 
     /// With a sidecar that delivers what comes to the webhook, one event after another.
-    async fn subscribing() -> Self {
-        Self::start(|setup, to| setup.subscription("all", to, json!({ "concurrency": 1 }))).await
+    async fn subscribing(mode: &str) -> Self {
+        let more = json!({ "concurrency": 1, "mode": mode });
+        Self::start(|setup, to| setup.subscription("all", to, more)).await
     }
 
     async fn start(subscribe: impl FnOnce(Setup, &str) -> Setup) -> Self {
@@ -211,8 +212,40 @@ async fn the_sdk_reads_what_postrider_publishes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_sdk_reads_what_postrider_writes_in_structured_mode() {
+    let house = House::subscribing("structured").await;
+    publish_all(&house).await;
+    // The driver writes binary records; what a webhook is sent in structured mode is the same text, under the same type.
+    let delivered = house.delivered(4).await;
+    let other = format!("{}-structured", house.topic);
+    let events = house
+        .outside(move |bootstrap, _| {
+            brokers::shared().create_topic(&other, 1, &[]).expect("a topic is created");
+            for event in delivered.values() {
+                let headers = [("content-type", Some(event.header("content-type")))];
+                let text = std::str::from_utf8(&event.body).expect("JSON is UTF-8");
+                kcat::produce(bootstrap, &other, None, &headers, Some(text));
+            }
+            sdk::consume(bootstrap, &other, delivered.len())
+        })
+        .await;
+    let [binary, no_data, plain, typeless] = events.as_slice() else { panic!("four events: {events:#?}") };
+    let attributes = &binary["attributes"];
+    assert_eq!(
+        [&attributes["id"], &attributes["subject"], &attributes["datacontenttype"]],
+        ["binary", "Größe \"€\" 100%", "application/json; charset=utf-8"]
+    );
+    assert_eq!([&binary["data"], &plain["data"]], [&json!({ "total": 12 }), &json!({ "total": 13 })]);
+    assert_eq!((&no_data["data"], &no_data["attributes"]["id"]), (&Value::Null, &json!("no-data")));
+    assert_eq!(
+        (&typeless["data"], &typeless["attributes"]["id"]),
+        (&json!({ "a": [1] }), &json!("typeless"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn postrider_delivers_what_the_sdk_writes_in_both_modes() {
-    let house = House::subscribing().await;
+    let house = House::subscribing("binary").await;
     let attributes = |id: &str| {
         json!({
             "specversion": "1.0", "id": id, "source": "/sdk", "type": "com.example.t", "subject": "Größe",
@@ -255,7 +288,7 @@ async fn postrider_delivers_what_the_sdk_writes_in_both_modes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postrider_delivers_what_kcat_writes_plain_or_as_events() {
-    let house = House::subscribing().await;
+    let house = House::subscribing("binary").await;
     house
         .outside(|bootstrap, topic| {
             let put = |key, headers: &[(&str, Option<&str>)], value| {
@@ -305,7 +338,7 @@ async fn postrider_delivers_what_kcat_writes_plain_or_as_events() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_claim_to_be_events_and_are_none_are_dead_lettered_and_stop_nothing() {
-    let house = House::subscribing().await;
+    let house = House::subscribing("binary").await;
     let bad: [(&str, (&str, Option<&str>)); 5] = [
         ("ce_id alone", ("ce_id", Some("1"))),
         ("a null header", ("ce_id", None)),
@@ -326,6 +359,13 @@ async fn records_that_claim_to_be_events_and_are_none_are_dead_lettered_and_stop
     assert_eq!(delivered[&format!("0-{count}")].body, &b"good"[..], "the same key goes on after each");
     let dead = |s: &Value| s["dead_lettered"] == json!(count);
     house.sidecar.until_subscription("all", "every bad record a dead letter", dead).await;
+    let letters = house.sidecar.dead_letters("all").await;
+    assert_eq!(
+        letters["groups"],
+        json!([{ "reason": "foreign", "status": null, "count": count }]),
+        "{letters:#}"
+    );
+
     let letter_topic = format!("{}.all.dead-letter", house.topic);
     let records = house.outside(move |bootstrap, _| kcat::consume(bootstrap, &letter_topic, count)).await;
     let values: Vec<_> = records.iter().filter_map(|record| record.value.as_deref()).collect();

@@ -144,12 +144,9 @@ impl<'a> Group<'a> {
             .map(|(partition, offset)| (partition, Committed { offset, metadata: String::new() }));
         match self.try_commit(topic, &begin.collect()) {
             Ok(()) => Ok(()),
-            // Somebody reads the group. Whoever reads a partition without an offset begins at its earliest record.
-            Err(error) if !is_new && is_active(&error) => Ok(()),
-            Err(error) if is_new && is_active(&error) => {
-                // Another process has just made it, and reads already.
-                if self.committed(topic, &partitions)?.is_empty() { Err(self.failed(&error)) } else { Ok(()) }
-            }
+            // Somebody reads the group, in this state of the topic or an earlier one. Whoever reads a partition without an
+            // offset begins at its earliest record, so nothing is lost.
+            Err(error) if is_active(&error) => Ok(()),
             Err(error) => Err(self.failed(&error)),
         }
     }

@@ -151,7 +151,7 @@ impl Reader {
             Error::new(ErrorKind::Unavailable, format!("a thread cannot be started: {error}"))
         })?;
         let mut state = self.shared.state.lock();
-        state.lag_at_open = highs.iter().map(behind).sum();
+        state.lag_before = highs.iter().map(behind).sum();
         state.catch_up = Some(highs.into_iter().collect());
         drop(state);
         Ok(consumer)
@@ -260,11 +260,7 @@ impl Source for KafkaSource {
     fn close(mut self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         let end = self.end.take();
         let name = self.shared.name.clone();
-        {
-            let mut state = self.shared.state.lock();
-            state.release_all();
-            state.begin_to_close();
-        }
+        self.shared.state.lock().begin_to_close();
         self.shared.changed.notify_all();
         Box::pin(async move {
             let Some(end) = end else { return Ok(()) };

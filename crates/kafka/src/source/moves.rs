@@ -18,6 +18,30 @@ use crate::progress::Progress;
 /// The longest that librdkafka is waited for when it is to read elsewhere.
 const SEEK: Duration = Duration::from_secs(5);
 
+/// How much earlier than the youngest record that came the records are that may come again after a truncation: clocks
+/// of producers differ.
+const MARGIN_MS: u64 = 10 * 60 * 1000;
+
+/// Offsets of a partition came that are below what had come before.
+#[derive(Debug)]
+pub(super) struct Rewind {
+    partition: u32,
+    read: u64,
+    began: u64,
+    lowest: u64,
+    youngest_ms: u64,
+}
+
+impl Rewind {
+    /// Where the records begin that may be new.
+    fn place(&self) -> Place {
+        match self.youngest_ms.saturating_sub(MARGIN_MS) {
+            0 => Place::Low,
+            ms => Place::At(ms.cast_signed()),
+        }
+    }
+}
+
 /// What only the reader's thread can do.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -128,6 +152,23 @@ impl State {
         self.queued_bytes -= bytes;
     }
 
+    pub(super) fn has_rewound(&self) -> bool {
+        self.partitions.values().any(|partition| partition.rewound.is_some())
+    }
+
+    fn rewinds(&self) -> Vec<Rewind> {
+        let of = |partition: &Partition| {
+            partition.rewound.map(|lowest| Rewind {
+                partition: partition.number,
+                read: partition.read,
+                began: partition.began,
+                lowest,
+                youngest_ms: partition.youngest_ms,
+            })
+        };
+        self.partitions.values().filter_map(of).collect()
+    }
+
     /// The partition is read from `target` on, as if nothing were known of it.
     pub(super) fn reset(&mut self, number: u32, target: u64) {
         self.revoke(number);
@@ -144,35 +185,49 @@ impl State {
 }
 
 impl Reader {
-    /// An offset came that is below what had come before: it was fetched twice, or the log is another one.
-    pub(super) fn judge_rewind(&self, consumer: &BaseConsumer<Member>, number: u32) {
+    /// Looks into offsets that came below what had come before. Nothing of theirs is handed out until it is known what
+    /// they are; where the broker cannot tell, it is asked again.
+    pub(super) fn judge_rewinds(&self, consumer: &BaseConsumer<Member>) {
+        let rewinds = self.shared.state.lock().rewinds();
+        for rewind in rewinds {
+            if let Err(error) = self.judge_rewind(consumer, &rewind) {
+                tracing::warn!(topic = self.shared.topic, %error, "a rewind cannot be judged yet");
+            }
+        }
+    }
+
+    /// librdkafka begins at the earliest record where the log does not have the offset that it was at: the log was
+    /// truncated, or it is another one of the same name. Which offsets of it are new, nobody knows; those are younger than
+    /// what came before, so reading goes on at that time, and a while earlier.
+    fn judge_rewind(&self, consumer: &BaseConsumer<Member>, rewind: &Rewind) -> Result<(), Error> {
+        let Rewind { partition: number, read, .. } = *rewind;
         let topic = &self.shared.topic;
-        let ends = |place| {
+        let ask = |place| {
             let found = self.cluster.offsets(topic, [number], place);
             found.map(|offsets| offsets.first().map_or(0, |(_, offset)| *offset))
         };
-        let (low, high) = match ends(Place::Low).and_then(|low| Ok((low, ends(Place::High)?))) {
-            Ok(ends) => ends,
-            // It is judged with the next one.
-            Err(error) => return tracing::warn!(topic, %error, "a rewind cannot be judged yet"),
-        };
-        let mut state = self.shared.state.lock();
-        let Some(partition) = state.partitions.get_mut(&number) else { return };
-        if high >= partition.read {
-            partition.rewind_checked = partition.read;
-            return;
+        let high = ask(Place::High)?;
+        let same = high >= read && rewind.lowest >= rewind.began;
+        let target = if same { read } else { ask(rewind.place())? };
+        {
+            let mut state = self.shared.state.lock();
+            let Some(partition) = state.partitions.get_mut(&number) else { return Ok(()) };
+            if same {
+                partition.came_twice();
+                return Ok(());
+            }
+            partition.high = high;
+            state.reset(number, target);
+            let message = format!(
+                "partition {number} of topic {topic} was truncated or made anew: offset {read} had been reached, {} came again; \
+                 it is read from offset {target} on",
+                rewind.lowest
+            );
+            state.gap(0, message);
         }
-        let message = format!(
-            "partition {number} of topic {topic} ends at offset {high}, before the {} that had been read: it was truncated or \
-             made anew, and is read from its beginning",
-            partition.read
-        );
-        partition.high = high;
-        state.reset(number, low);
-        state.gap(0, message);
-        drop(state);
         self.shared.wake();
-        self.seek(consumer, number, low);
+        self.seek(consumer, number, target);
+        Ok(())
     }
 
     pub(super) fn obey(&self, consumer: &BaseConsumer<Member>, command: Command) {

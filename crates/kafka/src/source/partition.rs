@@ -44,8 +44,13 @@ pub(super) struct Partition {
     holes: Vec<(u64, u64, u64)>,
     /// Since when there is more on the log and nothing comes.
     pub(super) behind_since: Option<Instant>,
-    /// A rewind below this has been found harmless.
-    pub(super) rewind_checked: u64,
+    /// Where reading began here, and when the youngest record that came was taken in (milliseconds since the Unix epoch).
+    pub(super) began: u64,
+    pub(super) youngest_ms: u64,
+    /// The lowest offset that came though it is below `read`: that is to be looked into.
+    pub(super) rewound: Option<u64>,
+    /// What comes below this is known to be fetched twice.
+    twice_below: u64,
 }
 
 impl Partition {
@@ -53,6 +58,7 @@ impl Partition {
         Self {
             number,
             read: progress.next(),
+            began: progress.next(),
             durable_revision: progress.revision(),
             progress,
             queue: VecDeque::new(),
@@ -66,7 +72,9 @@ impl Partition {
             durable: 0,
             holes: Vec::new(),
             behind_since: None,
-            rewind_checked: 0,
+            youngest_ms: 0,
+            rewound: None,
+            twice_below: 0,
         }
     }
 
@@ -78,15 +86,13 @@ impl Partition {
         self.again.first_key_value().map(|(_, received)| received).or_else(|| self.queue.front())
     }
 
-    /// Takes it. True: it was in the queue.
-    pub(super) fn pop(&mut self) -> Option<(Received, bool)> {
+    /// Takes it.
+    pub(super) fn pop(&mut self) -> Option<Received> {
         if self.leaving {
             return None;
         }
-        match self.again.pop_first() {
-            Some((_, received)) => Some((received, false)),
-            None => self.queue.pop_front().map(|received| (received, true)),
-        }
+        let again = self.again.pop_first().map(|(_, received)| received);
+        again.or_else(|| self.queue.pop_front())
     }
 
     /// Everything below has been handed out.
@@ -124,6 +130,23 @@ impl Partition {
     /// It is to be read, as far as it is concerned.
     pub(super) fn wants_reading(&self) -> bool {
         !self.is_full && !self.leaving && self.next() < self.until
+    }
+
+    /// Whether an offset is below what had come before, which is noted.
+    pub(super) fn is_rewound(&mut self, offset: u64) -> bool {
+        if offset >= self.read {
+            return false;
+        }
+        if offset >= self.twice_below {
+            self.rewound = Some(self.rewound.map_or(offset, |lowest| lowest.min(offset)));
+        }
+        true
+    }
+
+    /// What came again is the same log: it was fetched twice.
+    pub(super) fn came_twice(&mut self) {
+        self.rewound = None;
+        self.twice_below = self.read;
     }
 
     /// Librdkafka brought a record, or passed what is none. True: the record is to be handed out.

@@ -13,7 +13,7 @@ impl State {
             let part = |why: &String| Part {
                 name: "group".to_owned(),
                 state: PartState::Unreachable,
-                lag: self.lag_at_open,
+                lag: self.lag_before,
                 detail: Some(why.clone()),
             };
             return trouble.map(part).into_iter().collect();

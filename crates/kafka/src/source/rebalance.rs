@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::partition::Partition;
@@ -25,6 +25,9 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// How long a new partition's progress is asked for before the member is made anew. librdkafka gives up a member that
 /// does not poll for five minutes.
 const RESTORE: Duration = Duration::from_secs(120);
+
+/// How often the last commit of partitions that leave is tried again.
+const LAST_COMMITS: u32 = 4;
 
 /// A member of the group: librdkafka's callbacks to it.
 pub(super) struct Member {
@@ -82,7 +85,11 @@ impl Member {
                 state.gap(records, message);
             }
         }
-        state.assigned = true;
+        if state.partitions.is_empty() {
+            state.idle_since.get_or_insert_with(Instant::now);
+        } else {
+            state.assigned = true;
+        }
         state.trouble = None;
         let read: Vec<u32> = state.partitions.keys().copied().collect();
         drop(state);
@@ -158,7 +165,7 @@ impl Member {
         let last = self.shared.state.lock().take_leave(numbers);
         self.shared.wake();
         if let Some(list) = last {
-            let result = consumer.commit(&list, CommitMode::Sync);
+            let result = commit_at_last(consumer, &list);
             self.shared.state.lock().left(&result);
         } else {
             self.shared.state.lock().answer_flushes();
@@ -178,6 +185,26 @@ impl Member {
         drop(state);
         self.shared.wake();
     }
+}
+
+/// The last commit of partitions that leave. What fails because the group is just moving on is tried again.
+fn commit_at_last(consumer: &BaseConsumer<Member>, list: &TopicPartitionList) -> KafkaResult<()> {
+    use RDKafkaErrorCode as C;
+    for _ in 0..LAST_COMMITS {
+        let result = consumer.commit(list, CommitMode::Sync);
+        match &result {
+            Err(error)
+                if matches!(
+                    error.rdkafka_error_code(),
+                    Some(C::StaleMemberEpoch | C::RebalanceInProgress | C::CoordinatorLoadInProgress)
+                ) =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            _ => return result,
+        }
+    }
+    consumer.commit(list, CommitMode::Sync)
 }
 
 fn partitions(list: &TopicPartitionList) -> Vec<u32> {

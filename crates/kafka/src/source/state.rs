@@ -1,7 +1,7 @@
 //! What the source and its reader share, and the decisions on it. Nothing here blocks.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use broker::{Credit, Delivery, Error, Gap, Input, Lag, Lease, Note, Payload, Position, Settle};
 
@@ -15,6 +15,9 @@ const POLL_INPUTS_MAX: usize = 256;
 /// What is received and waits for credit: full when either is reached.
 const QUEUE_RECORDS_MAX: usize = 512;
 const QUEUE_BYTES_MAX: u64 = 2 << 20;
+
+/// A member that has no partition for so long has none: the others have them all.
+const IDLE_AT_FIRST: Duration = Duration::from_secs(10);
 
 /// How far the source has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +50,19 @@ pub(super) struct State {
     pub(super) settles: u64,
     pub(super) commits: Commits,
     pub(super) commands: VecDeque<Command>,
-    /// There was an assignment, if only of nothing.
+    /// It is known what is read here: something, or lastingly nothing.
     pub(super) assigned: bool,
+    /// When a member without any partition joined.
+    pub(super) idle_since: Option<Instant>,
+    /// When the ends of the partitions were last learnt.
+    pub(super) ends_at: Option<Instant>,
     /// Where each partition ended when the source was opened; `None` once all of it has been handed out.
     pub(super) catch_up: Option<BTreeMap<u32, u64>>,
-    /// Before the first assignment: all that was unsettled at the opening.
-    pub(super) lag_at_open: u64,
+    /// What was unsettled at the opening, or when the last member ended: told while there is no member.
+    pub(super) lag_before: u64,
     /// Why nothing is read at present.
     pub(super) trouble: Option<String>,
-    /// When the reader last got anything.
+    /// Why the member is to be made anew.
     pub(super) restart: Option<String>,
     ordered: bool,
     topic: String,
@@ -79,8 +86,10 @@ impl State {
             commits: Commits::default(),
             commands: VecDeque::new(),
             assigned: false,
+            idle_since: None,
+            ends_at: None,
             catch_up: None,
-            lag_at_open: 0,
+            lag_before: 0,
             trouble: None,
             restart: None,
             ordered,
@@ -143,12 +152,10 @@ impl State {
 
     fn hand_out(&mut self, number: u32) -> Option<Delivery> {
         let partition = self.partitions.get_mut(&number)?;
-        let (received, queued) = partition.pop()?;
+        let received = partition.pop()?;
         let (offset, bytes) = (received.offset, received.bytes);
-        if queued {
-            self.queued_records -= 1;
-            self.queued_bytes -= u64::from(bytes);
-        }
+        self.queued_records -= 1;
+        self.queued_bytes -= u64::from(bytes);
         let (note, published_ms) = (partition.note(offset), received.published_ms);
         let payload = Payload::Here(received.record.clone());
         let key = received.record.key.clone().filter(|_| self.ordered);
@@ -188,10 +195,13 @@ impl State {
 
     fn release(&mut self, lease: Lease) {
         let partitions = &mut self.partitions;
+        let (records, bytes) = (&mut self.queued_records, &mut self.queued_bytes);
         let mut from = None;
         let count = self.slots.free_with_tail(lease, |held| {
             from = Some(held.partition);
             if let Some(partition) = partitions.get_mut(&held.partition) {
+                *records += 1;
+                *bytes += u64::from(held.received.bytes);
                 partition.again.insert(held.received.offset, held.received);
             }
         });
@@ -225,9 +235,13 @@ impl State {
         }
     }
 
-    /// A record came. Rewinds have been judged before.
+    /// A record came.
     pub(super) fn receive(&mut self, number: u32, received: Received) {
         let Some(partition) = self.partitions.get_mut(&number) else { return };
+        if partition.is_rewound(received.offset) {
+            return;
+        }
+        partition.youngest_ms = partition.youngest_ms.max(received.published_ms);
         if received.offset >= partition.until {
             // Nothing of it is wanted from here on.
             partition.pass(partition.until);
@@ -247,9 +261,10 @@ impl State {
         self.slots
             .free_where(|held| held.partition == number, |lease, _| outbox.push_back(Input::Revoked(lease)));
         if let Some(partition) = self.partitions.get_mut(&number) {
-            self.queued_records -= partition.queue.len();
-            self.queued_bytes -= partition.queue.drain(..).map(|one| u64::from(one.bytes)).sum::<u64>();
-            partition.again.clear();
+            self.queued_records -= partition.queue.len() + partition.again.len();
+            let again = std::mem::take(&mut partition.again);
+            let waited = partition.queue.drain(..).chain(again.into_values());
+            self.queued_bytes -= waited.map(|one| u64::from(one.bytes)).sum::<u64>();
         }
     }
 
@@ -281,19 +296,6 @@ impl State {
         self.slots.iter().any(leaves)
     }
 
-    /// Gives everything back that is held.
-    pub(super) fn release_all(&mut self) {
-        let partitions = &mut self.partitions;
-        self.slots.free_where(
-            |_| true,
-            |_, held| {
-                if let Some(partition) = partitions.get_mut(&held.partition) {
-                    partition.again.insert(held.received.offset, held.received);
-                }
-            },
-        );
-    }
-
     pub(super) fn gap(&mut self, records: u64, message: String) {
         tracing::error!(topic = self.topic, "{message}");
         self.outbox.push_back(Input::Gap(Gap { records: Some(records), message }));
@@ -301,7 +303,7 @@ impl State {
 
     pub(super) fn lag(&self, now_ms: u64) -> Lag {
         if !self.assigned {
-            return Lag { records: self.lag_at_open, oldest: None };
+            return Lag { records: self.lag_before, oldest: None };
         }
         let records = self.partitions.values().map(Partition::lag).sum();
         let held = self.slots.iter().map(|held| held.received.published_ms);
@@ -310,7 +312,7 @@ impl State {
             again.chain(partition.queue.front().map(|received| received.published_ms))
         });
         let oldest = held.chain(waiting).min();
-        let oldest = oldest.map(|ms| std::time::Duration::from_millis(now_ms.saturating_sub(ms)));
+        let oldest = oldest.map(|ms| Duration::from_millis(now_ms.saturating_sub(ms)));
         Lag { records, oldest: oldest.filter(|_| records > 0) }
     }
 
@@ -322,8 +324,13 @@ impl State {
         }
     }
 
-    /// Every partition is as it was told at the opening, without this reader.
+    /// The member has ended.
     pub(super) fn remove_all(&mut self) {
+        if self.assigned {
+            self.lag_before = self.partitions.values().map(Partition::lag).sum();
+            self.assigned = false;
+        }
+        self.idle_since = None;
         let numbers: Vec<u32> = self.partitions.keys().copied().collect();
         for number in numbers {
             self.remove(number);
@@ -332,6 +339,8 @@ impl State {
 
     /// Notes since when each partition has more than comes.
     pub(super) fn mark_behind(&mut self, now: Instant) {
+        // The first assignment of one who joins others may be empty for a moment.
+        self.assigned |= self.idle_since.is_some_and(|since| since + IDLE_AT_FIRST <= now);
         for partition in self.partitions.values_mut() {
             let behind = partition.high.min(partition.until) > partition.next()
                 && !partition.is_paused

@@ -31,6 +31,8 @@ const ROOM: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long nothing has to come before librdkafka is asked how far it has got without bringing anything.
 const IDLE: Duration = Duration::from_millis(200);
+/// How long what is known of the logs' ends is taken for the present.
+const ENDS: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
@@ -206,22 +208,14 @@ impl Reader {
         let rewound = {
             let mut state = self.shared.state.lock();
             state.trouble = None;
-            let mut rewound = None;
             for (number, received) in round.drain(..) {
-                let Some(partition) = state.partitions.get(&number) else { continue };
-                if received.offset < partition.read.max(partition.rewind_checked) {
-                    if received.offset >= partition.rewind_checked {
-                        rewound = Some(number);
-                    }
-                } else {
-                    state.receive(number, received);
-                }
+                state.receive(number, received);
             }
-            rewound
+            state.has_rewound()
         };
         self.shared.wake();
-        if let Some(number) = rewound {
-            self.judge_rewind(consumer, number);
+        if rewound {
+            self.judge_rewinds(consumer);
         }
         None
     }
@@ -257,8 +251,9 @@ impl Reader {
 
     /// Looks after partitions from which nothing comes, though there is more.
     fn check(&self, consumer: &BaseConsumer<Member>) -> Option<End> {
+        self.judge_rewinds(consumer);
         let now = Instant::now();
-        let (idle, silent) = {
+        let (idle, silent, known) = {
             let mut state = self.shared.state.lock();
             state.judge_fullness();
             state.mark_behind(now);
@@ -267,7 +262,9 @@ impl Reader {
             };
             let idle = state.partitions.values().any(|partition| since(partition) >= IDLE);
             let silent = state.partitions.values().find(|partition| since(partition) >= SILENCE);
-            (idle, silent.map(|partition| partition.number))
+            // A partition without a leader is no fault of the member's; its end cannot be learnt then.
+            let known = state.trouble.is_none() && state.ends_at.is_some_and(|at| now - at < ENDS);
+            (idle, silent.map(|partition| partition.number), known)
         };
         if !idle {
             return None;
@@ -286,8 +283,7 @@ impl Reader {
             self.shared.wake();
         }
         let number = silent?;
-        let well =
-            self.cluster.pulse.health() == broker::Health::Up && self.shared.state.lock().trouble.is_none();
+        let well = known && self.cluster.pulse.health() == broker::Health::Up;
         well.then(|| {
             End::Failed(format!("nothing came of partition {number} for {SILENCE:?}, though there is more"))
         })

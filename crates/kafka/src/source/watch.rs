@@ -101,6 +101,7 @@ fn look(cluster: &Cluster, shared: &Shared) {
 
 impl State {
     fn learn_ends(&mut self, highs: &[(u32, u64)], lows: &[(u32, u64)], now: Instant) {
+        self.ends_at = Some(now);
         for (number, high) in highs {
             if let Some(partition) = self.partitions.get_mut(number) {
                 partition.high = *high;

@@ -1,7 +1,7 @@
 //! What the driver's parts share: the settings, the pulse, and one client that asks about topics and offsets.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::{Error, ErrorKind};
 use rdkafka::admin::AdminClient;
@@ -19,6 +19,8 @@ use crate::topics::Topics;
 
 /// What one question may take.
 pub(crate) const ASK: Duration = Duration::from_secs(5);
+/// Until what cannot be answered for the moment is asked again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Which end of a partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +94,25 @@ impl Cluster {
         }
     }
 
-    /// Where a place is in each of these partitions, one question a broker. Blocks up to [`ASK`].
+    /// Where a place is in each of these partitions, one question a broker. Blocks up to twice [`ASK`].
     pub(crate) fn offsets(
+        &self,
+        topic: &str,
+        partitions: impl IntoIterator<Item = u32>,
+        place: Place,
+    ) -> Result<Vec<(u32, u64)>, Error> {
+        let partitions: Vec<u32> = partitions.into_iter().collect();
+        let deadline = Instant::now() + ASK;
+        loop {
+            match self.offsets_now(topic, partitions.iter().copied(), place) {
+                // Leaders change, and those of a topic that has just been made are not known to everybody at once.
+                Err(error) if error.is_temporary() && Instant::now() < deadline => std::thread::sleep(AGAIN),
+                result => return result,
+            }
+        }
+    }
+
+    fn offsets_now(
         &self,
         topic: &str,
         partitions: impl IntoIterator<Item = u32>,
@@ -127,7 +146,7 @@ impl Cluster {
         }
         if !beyond.is_empty() && matches!(place, Place::At(_)) {
             // Nothing is as young as that: the end.
-            offsets.extend(self.offsets(topic, beyond, Place::High)?);
+            offsets.extend(self.offsets_now(topic, beyond, Place::High)?);
         }
         offsets.sort_unstable();
         Ok(offsets)

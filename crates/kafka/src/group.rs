@@ -138,7 +138,7 @@ impl<'a> Group<'a> {
         let is_new = committed.is_empty();
         // A partition that came later belongs to the subscription from its first record on.
         let place = if is_new { place(start) } else { Place::Low };
-        let begin = patiently(|| self.cluster.offsets(topic, missing.iter().copied(), place))?;
+        let begin = self.cluster.offsets(topic, missing, place)?;
         let begin = begin
             .into_iter()
             .map(|(partition, offset)| (partition, Committed { offset, metadata: String::new() }));

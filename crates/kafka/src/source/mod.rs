@@ -36,7 +36,7 @@ use rdkafka::consumer::BaseConsumer;
 
 use crate::cluster::{Cluster, Place};
 use crate::driver::{Open, Opened};
-use crate::{errors, group};
+use crate::{browse, errors, group};
 
 use rebalance::Member;
 pub(crate) use shared::Shared;
@@ -94,20 +94,14 @@ pub(crate) async fn open(
     Ok(Box::new(source))
 }
 
-/// Where each partition ends, from the position that [`end`](crate::browse::end) made; one that is not named is empty.
+/// Where each partition ends; one that is not named is empty.
 fn ends(position: &Position) -> Result<BTreeMap<u32, u64>, Error> {
-    let parse = |text: &str| -> Option<BTreeMap<u32, u64>> {
-        let end = |part: &str| {
-            let (partition, offset) = part.split_once(':')?;
-            Some((partition.parse().ok()?, offset.parse().ok()?))
-        };
-        text.split(',').map(end).collect()
-    };
-    match position {
-        Position::Text(text) => parse(text),
+    let ends = match position {
+        Position::Text(text) => browse::place::parse(text),
         Position::Number(_) | Position::Pair(..) => None,
-    }
-    .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{position} is no end of a topic on Kafka")))
+    };
+    let none = || Error::new(ErrorKind::NotFound, format!("{position} is no end of a topic on Kafka"));
+    ends.map(|ends| ends.into_iter().collect()).ok_or_else(none)
 }
 
 /// A new member of a subscription's group. It takes part once it subscribes.
@@ -142,8 +136,7 @@ impl Reader {
             let message = format!("there is no subscription {name} on topic {topic}");
             return Err(Error::new(ErrorKind::NotFound, message));
         }
-        let highs =
-            group::patiently(|| self.cluster.offsets(topic, partitions.iter().copied(), Place::High))?;
+        let highs = self.cluster.offsets(topic, partitions, Place::High)?;
         let behind = |(partition, high): &(u32, u64)| {
             high.saturating_sub(committed.get(partition).map_or(0, |committed| committed.offset))
         };

@@ -2,6 +2,8 @@
 
 #[path = "browse/ground.rs"]
 mod ground;
+#[path = "browse/topics.rs"]
+mod topics;
 
 use std::time::{Duration, UNIX_EPOCH};
 

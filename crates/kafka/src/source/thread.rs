@@ -56,6 +56,7 @@ enum End {
 impl Reader {
     /// Reads until the source is closed or dropped. A member that fails is made anew, for ever.
     pub(super) fn run(self, first: BaseConsumer<Member>) {
+        let _ending = Ending(Arc::clone(&self.shared));
         let mut next: Result<BaseConsumer<Member>, Error> = Ok(first);
         let mut backoff = BACKOFF;
         loop {
@@ -94,14 +95,7 @@ impl Reader {
     }
 
     fn end(self) {
-        let lost = {
-            let mut state = self.shared.state.lock();
-            state.phase = Phase::Ended;
-            state.refuse_flushes();
-            state.commits.lost.take()
-        };
-        self.shared.dirty.notify_all();
-        self.shared.wake();
+        let lost = self.shared.end();
         // Whoever waits may open it again at once.
         drop(self.opened);
         let result = lost.map_or(Ok(()), |why| Err(Error::new(ErrorKind::Unavailable, why)));
@@ -308,6 +302,31 @@ impl Reader {
         if let Err(error) = paused.and(resumed) {
             tracing::warn!(group = self.shared.name, %error, "reading cannot be paused or resumed");
         }
+    }
+}
+
+/// Ends the source also where the thread panics: nobody is to wait for it for ever.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        drop(self.0.member.lock().take());
+        self.0.end();
+    }
+}
+
+impl Shared {
+    /// Nothing comes any more, nor is committed. Returns why the last settles were not.
+    fn end(&self) -> Option<String> {
+        let lost = {
+            let mut state = self.state.lock();
+            state.phase = Phase::Ended;
+            state.refuse_flushes();
+            state.commits.lost.take()
+        };
+        self.dirty.notify_all();
+        self.wake();
+        lost
     }
 }
 

@@ -9,6 +9,7 @@ use broker::{
 use parking_lot::Mutex;
 
 use crate::cluster::Cluster;
+use crate::operate::Keeper;
 use crate::publish::Publishing;
 use crate::settings::Settings;
 use crate::source::Readers;
@@ -20,6 +21,7 @@ pub struct Kafka {
     cluster: Arc<Cluster>,
     publishing: Publishing,
     open: Arc<Open>,
+    _keeper: Keeper,
 }
 
 /// The subscriptions that this process has open, and whether the driver is closed.
@@ -29,6 +31,8 @@ pub(crate) struct Open {
     names: Mutex<HashSet<String>>,
     /// The topics of the subscriptions that were ensured or opened in this process: a group does not tell its own.
     topics: Mutex<HashMap<String, String>>,
+    /// Held while the commits of a group that is not read here are read and rewritten.
+    pub(crate) idle: Mutex<()>,
     pub(crate) readers: Readers,
 }
 
@@ -51,6 +55,11 @@ impl Open {
     /// Remembers what a subscription reads.
     pub(crate) fn learn(&self, subscription: &Subscription) {
         self.topics.lock().insert(subscription.name.clone(), subscription.topic.clone());
+    }
+
+    /// The subscriptions that were ensured or opened in this process, and what they read.
+    pub(crate) fn topics(&self) -> Vec<(String, String)> {
+        self.topics.lock().iter().map(|(name, topic)| (name.clone(), topic.clone())).collect()
     }
 
     /// What a subscription reads. `NotFound` where it was neither ensured nor opened in this process.
@@ -90,7 +99,11 @@ impl Kafka {
     pub fn new(settings: Settings) -> Result<Arc<Self>, Error> {
         let cluster = Cluster::new(settings)?;
         let publishing = Publishing::new(Arc::clone(&cluster))?;
-        Ok(Arc::new(Self { cluster, publishing, open: Arc::default() }))
+        let open = Arc::<Open>::default();
+        let keeper = Keeper::start(&cluster, &open).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, format!("a thread cannot be started: {error}"))
+        })?;
+        Ok(Arc::new(Self { cluster, publishing, open, _keeper: keeper }))
     }
 }
 

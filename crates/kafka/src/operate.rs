@@ -6,6 +6,7 @@
 //! else: then nothing is done at all, and the answer says who reads it.
 
 mod idle;
+mod keep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +18,13 @@ use crate::driver::Open;
 use crate::group::{self, Group, blocking};
 use crate::source::Shared;
 
+pub(crate) use keep::Keeper;
+
 /// Settles these records of a subscription, or all that stand before now, and returns how many were unsettled. Offsets at
 /// which there is no record count where nobody has read them yet.
 pub(crate) async fn purge(
     cluster: &Arc<Cluster>,
-    open: &Open,
+    open: &Arc<Open>,
     name: &str,
     positions: Option<&[Position]>,
 ) -> Result<u64, Error> {
@@ -30,9 +33,13 @@ pub(crate) async fn purge(
     let reader = open.readers.get(name).filter(|reader| reader.is_open());
     let (cluster, name) = (Arc::clone(cluster), name.to_owned());
     let Some(reader) = reader else {
-        return blocking(move || match &chosen {
-            Some(chosen) => idle::purge(&cluster, &name, &topic, chosen),
-            None => idle::purge_all(&cluster, &name, &topic),
+        let open = Arc::clone(open);
+        return blocking(move || {
+            let _alone = open.idle.lock();
+            match &chosen {
+                Some(chosen) => idle::purge(&cluster, &name, &topic, chosen),
+                None => idle::purge_all(&cluster, &name, &topic),
+            }
         })
         .await;
     };
@@ -61,12 +68,22 @@ pub(crate) async fn purge(
 }
 
 /// Moves a subscription's cursor in every partition: what stands before is settled, what stands at or after it is not.
-pub(crate) async fn seek(cluster: &Arc<Cluster>, open: &Open, name: &str, to: Start) -> Result<(), Error> {
+pub(crate) async fn seek(
+    cluster: &Arc<Cluster>,
+    open: &Arc<Open>,
+    name: &str,
+    to: Start,
+) -> Result<(), Error> {
     let topic = open.topic(name)?;
     let reader = open.readers.get(name).filter(|reader| reader.is_open());
     let (cluster, name) = (Arc::clone(cluster), name.to_owned());
     let Some(reader) = reader else {
-        return blocking(move || idle::seek(&cluster, &name, &topic, to)).await;
+        let open = Arc::clone(open);
+        return blocking(move || {
+            let _alone = open.idle.lock();
+            idle::seek(&cluster, &name, &topic, to)
+        })
+        .await;
     };
     let asked = Arc::clone(&reader);
     let targets = blocking(move || {

@@ -133,7 +133,7 @@ impl Reader {
     /// Why nothing comes.
     fn silent(&self) -> Error {
         match &self.trouble {
-            Some(error) => errors::error(&self.what(), error),
+            Some(error) => self.cluster.pulse.explain(&self.what(), error),
             None => {
                 let message = format!("{}: nothing came for {} s", self.what(), PATIENCE.as_secs());
                 Error::new(ErrorKind::Unavailable, message)

@@ -1,0 +1,106 @@
+//! Keeps the cursors of subscriptions that nobody reads.
+//!
+//! Kafka forgets what a group without members has committed after `offsets.retention.minutes`, a week by default. A
+//! subscription that is opened only now and then, as that of a redrive, would then begin anew, and letters that were
+//! purged would be back. So what it has committed is committed again, as it is, while a process has it in its
+//! configuration.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use broker::Error;
+
+use crate::cluster::Cluster;
+use crate::driver::Open;
+use crate::group::{self, Group};
+
+/// Often enough for a cluster that forgets after a day.
+const EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// The thread that does it; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    _ends: Sender<()>,
+}
+
+impl Keeper {
+    pub(crate) fn start(cluster: &Arc<Cluster>, open: &Arc<Open>) -> io::Result<Self> {
+        let (ends, ended) = channel();
+        let (cluster, open) = (Arc::downgrade(cluster), Arc::downgrade(open));
+        let run = move || {
+            while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                let (Some(cluster), Some(open)) = (cluster.upgrade(), open.upgrade()) else { return };
+                keep_all(&cluster, &open);
+            }
+        };
+        std::thread::Builder::new().name("kafka-keep".into()).spawn(run)?;
+        Ok(Self { _ends: ends })
+    }
+}
+
+/// Goes through all that this process has ensured and does not read.
+fn keep_all(cluster: &Cluster, open: &Open) {
+    for (name, topic) in open.topics() {
+        if open.is_closed() {
+            return;
+        }
+        if open.readers.get(&name).is_some() {
+            continue;
+        }
+        let _alone = open.idle.lock();
+        if let Err(error) = keep(cluster, &name, &topic) {
+            tracing::warn!(subscription = name, %error, "its cursor could not be kept, and is tried again in six hours");
+        }
+    }
+}
+
+/// Commits again what is committed.
+fn keep(cluster: &Cluster, name: &str, topic: &str) -> Result<(), Error> {
+    let group = Group::new(cluster, name)?;
+    let partitions: Vec<u32> = (0..cluster.partitions(topic)?).collect();
+    let committed = group.committed(topic, &partitions)?;
+    match group.try_commit(topic, &committed) {
+        // Another process reads it: it is not forgotten.
+        Err(error) if group::is_active(&error) => Ok(()),
+        Err(error) => Err(group.commit_failed(topic, &error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use broker::{Driver as _, Start, Subscription};
+
+    use super::*;
+    use crate::group::{Committed, blocking};
+    use crate::settings::Settings;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_committed_stays_as_it_is() {
+        let bootstrap = tokio::task::spawn_blocking(|| brokers::shared().bootstrap()).await.unwrap();
+        let settings = Settings::new(vec![bootstrap.into()]);
+        let driver = crate::Kafka::new(settings.clone()).unwrap();
+        let unique = uuid::Uuid::now_v7().simple();
+        let (name, topic) = (format!("keep-{unique}"), format!("kept-{unique}"));
+        let start = Start::Earliest;
+        let subscription =
+            Subscription { name: name.clone(), topic: topic.clone(), start, ordered: true, until: None };
+        driver.ensure(&subscription).await.unwrap();
+        let cluster = Cluster::new(settings).unwrap();
+        blocking(move || {
+            let group = Group::new(&cluster, &name)?;
+            let before = BTreeMap::from([(0, Committed { offset: 7, metadata: "what stands here".into() })]);
+            group.try_commit(&topic, &before).map_err(|error| group.commit_failed(&topic, &error))?;
+            keep(&cluster, &name, &topic)?;
+            assert_eq!(group.committed(&topic, &[0])?, before);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        driver.close().await;
+    }
+}

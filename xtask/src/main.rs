@@ -3,6 +3,7 @@
 mod bench;
 mod brokers;
 mod generated;
+mod machine;
 mod run;
 mod test;
 mod tidy;
@@ -63,6 +64,10 @@ enum Command {
     /// Start and stop real brokers for development and measurements
     #[command(subcommand)]
     Brokers(brokers::Action),
+    /// Find the programs that building and testing take, and install those that are missing
+    ///
+    /// On Debian and Ubuntu, as root, by apt-get; elsewhere it says what is missing. `test` begins with the same.
+    Setup,
     /// Check the house rules that no compiler knows: arrows between crates, file sizes, banned words
     #[command(
         after_help = "Every violation is printed at once, as FILE:LINE: what is wrong and what to do instead."
@@ -84,6 +89,7 @@ fn main() -> ExitCode {
         Command::Bench { arguments } => bench::run(&root(), &arguments),
         Command::Test { parts, arguments, no_kafka } => test::run(&parts, &arguments, !no_kafka),
         Command::Brokers(action) => brokers::run(action),
+        Command::Setup => machine::setup().map(|()| true),
         Command::Tidy => tidy::run(&root()),
         Command::Schema { check } => generated::run(&root(), check),
     };

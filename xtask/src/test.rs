@@ -80,6 +80,10 @@ fn check_machine(with_kafka: bool) -> Result<()> {
         format!("the tests keep data in {}; set TMPDIR to a place that can be written", shown(&probe))
     })?;
     say("loopback and temporary directory: fine");
+    if with_kafka {
+        crate::machine::setup()
+            .context("`cargo xtask test --no-kafka` needs no more than a Rust toolchain and a C linker")?;
+    }
     let bound = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).status();
     if !bound.is_ok_and(|status| status.success()) {
         say(

@@ -7,6 +7,7 @@
 //!
 //! One file in `tests/` holds one of the promises.
 
+pub mod backend;
 pub mod binary;
 pub mod checker;
 pub mod client;
@@ -21,11 +22,12 @@ pub mod simulation;
 mod verdict;
 pub mod webhook;
 
+pub use backend::Backend;
 pub use hash::sha256_hex;
 pub use load::{Load, LogA, Plan};
 pub use process::{Ended, Postrider};
 pub use random::random;
 pub use script::{Answer, Seen};
 pub use setup::Setup;
-pub use verdict::evidence;
+pub use verdict::{evidence, tell};
 pub use webhook::Webhook;

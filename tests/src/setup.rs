@@ -1,14 +1,18 @@
-//! A configuration for one test: the embedded broker, one topic, and settings that make retries quick.
+//! A configuration for one test: a broker, one topic, and settings that make retries quick.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::Backend;
+
 /// The configuration of a sidecar under test. JSON is YAML, so it is written as it is.
 #[derive(Clone, Debug)]
 pub struct Setup {
     config: Value,
+    /// Ends the names of this test's topics on a broker that it may share with others.
+    unique: String,
     pub(crate) listen: Listen,
 }
 
@@ -66,15 +70,34 @@ impl Default for Setup {
 impl Setup {
     /// One topic, `orders`, on an embedded broker in `./data`; no subscription.
     pub fn new() -> Self {
-        Self::on(Listen::claim())
+        Self::listening(Listen::claim())
+    }
+
+    /// As [`Setup::new`], but on this broker.
+    pub fn on(backend: Backend) -> Self {
+        match backend {
+            Backend::Embedded => Self::new(),
+            Backend::Kafka => Self::on_kafka(brokers::shared().bootstrap()),
+        }
+    }
+
+    /// As [`Setup::new`], but on the Kafka cluster at these addresses, `host:port` separated by commas.
+    pub fn on_kafka(bootstrap: &str) -> Self {
+        let servers: Vec<&str> = bootstrap.split(',').collect();
+        let kafka = json!({ "bootstrap_servers": servers, "create_topics": { "partitions": 4 } });
+        let mut setup = Self::new();
+        setup.config["broker"] = json!("main");
+        setup.config["brokers"] = json!({ "main": { "kafka": kafka } });
+        setup.config["names"] = json!({ "prefix": format!("{}.", setup.unique) });
+        setup.topic("orders", json!({}))
     }
 
     /// As [`Setup::new`], on ports of 127.0.0.1.
     pub(crate) fn on_ports() -> Self {
-        Self::on(Listen::claim_ports())
+        Self::listening(Listen::claim_ports())
     }
 
-    fn on(listen: Listen) -> Self {
+    fn listening(listen: Listen) -> Self {
         let config = json!({
             "version": 1,
             "service": "shop",
@@ -89,7 +112,19 @@ impl Setup {
             "topics": { "orders": {} },
             "subscriptions": {},
         });
-        Self { config, listen }
+        let unique = format!("t{:x}-{:08x}", std::process::id(), fastrand::u32(..));
+        Self { config, unique, listen }
+    }
+
+    /// Adds a topic. On a broker that others use too it has a name there that they do not use.
+    #[must_use]
+    pub fn topic(self, name: &str, more: Value) -> Self {
+        let pointer = format!("/topics/{name}");
+        let there = match self.config["broker"].as_str() {
+            Some("main") => json!({ "names": { "main": format!("{name}-{}", self.unique) } }),
+            _ => json!({}),
+        };
+        self.with(&pointer, there).with(&pointer, more)
     }
 
     /// Adds a subscription to `orders`. `more` is merged over the settings that make tests quick.

@@ -8,6 +8,15 @@ use crate::load::LogA;
 use crate::process::Postrider;
 use crate::webhook::{PATIENCE, Webhook};
 
+/// Tells a figure to whoever runs the test with `--nocapture`.
+#[expect(
+    clippy::print_stdout,
+    reason = "the test runner captures what is printed, and shows it where a test fails"
+)]
+pub fn tell(figure: &str) {
+    println!("{figure}");
+}
+
 /// Everything about one subscription, once all is quiet.
 ///
 /// Status is a moment old when it is read, so that "nothing left to do" alone may have been true before the last event

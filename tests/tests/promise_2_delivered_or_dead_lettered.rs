@@ -2,8 +2,16 @@
 
 use http::Method;
 use postrider_tests::checker::{Budget, assert_holds, nothing_lost};
-use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook, evidence};
+use postrider_tests::{Answer, Backend, Load, Plan, Postrider, Setup, Webhook, evidence, on_each_backend};
 use serde_json::{Value, json};
+
+on_each_backend!(
+    a_422_is_dead_lettered_at_once_and_says_why,
+    used_up_attempts_end_in_a_dead_letter_and_the_lane_goes_on,
+    a_redrive_delivers_to_that_subscription_alone,
+    purged_dead_letters_are_gone,
+    under_every_kind_of_answer_and_a_kill_nothing_is_dropped,
+);
 
 const BUDGET: Budget = Budget { in_flight: 16, unflushed: 1_000 };
 
@@ -16,10 +24,10 @@ async fn the_letter(sidecar: &Postrider, subscription: &str) -> Value {
     letters["letters"][0].clone()
 }
 
-#[tokio::test]
-async fn a_422_is_dead_lettered_at_once_and_says_why() {
+async fn a_422_is_dead_lettered_at_once_and_says_why(backend: Backend) {
     let webhook = Webhook::scripted(|_| Answer::status(422).body("no such customer")).await;
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    let sidecar =
+        Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), json!({}))).await;
     sidecar.publish_event("e-1", "customer-8").await;
     let letter = the_letter(&sidecar, "billing").await;
     assert_eq!(letter["id"], "e-1");
@@ -36,15 +44,14 @@ async fn a_422_is_dead_lettered_at_once_and_says_why() {
     assert_eq!(webhook.attempts().len(), 1, "an event that is refused for good is not sent again");
 }
 
-#[tokio::test]
-async fn used_up_attempts_end_in_a_dead_letter_and_the_lane_goes_on() {
+async fn used_up_attempts_end_in_a_dead_letter_and_the_lane_goes_on(backend: Backend) {
     let webhook = Webhook::scripted(|seen| match seen.attempt.id.as_str() {
         "poison" => Answer::status(500),
         _ => Answer::status(204),
     })
     .await;
     let more = json!({ "retry": { "max_attempts": 3 } });
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), more)).await;
+    let sidecar = Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), more)).await;
     for id in ["before", "poison", "after"] {
         sidecar.publish_event(id, "one-key").await;
     }
@@ -60,14 +67,13 @@ async fn used_up_attempts_end_in_a_dead_letter_and_the_lane_goes_on() {
     assert_eq!(order, ["before", "poison", "poison", "poison", "after"]);
 }
 
-#[tokio::test]
-async fn a_redrive_delivers_to_that_subscription_alone() {
+async fn a_redrive_delivers_to_that_subscription_alone(backend: Backend) {
     let webhook = Webhook::scripted(|seen| match seen.attempt.path.as_str() {
         "/billing" => Answer::status(422),
         _ => Answer::status(204),
     })
     .await;
-    let setup = Setup::new().subscription("billing", &webhook.url("/billing"), json!({}));
+    let setup = Setup::on(backend).subscription("billing", &webhook.url("/billing"), json!({}));
     let setup = setup.subscription("audit", &webhook.url("/audit"), json!({}));
     let sidecar = Postrider::start(setup).await;
     sidecar.publish_event("e-1", "customer-8").await;
@@ -101,18 +107,17 @@ async fn until_no_letters(sidecar: &Postrider, subscription: &str) {
     panic!("dead letters are left: {:#}", sidecar.dead_letters(subscription).await);
 }
 
-#[tokio::test]
-async fn purged_dead_letters_are_gone() {
+async fn purged_dead_letters_are_gone(backend: Backend) {
     let webhook = Webhook::scripted(|_| Answer::status(422)).await;
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    let sidecar =
+        Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), json!({}))).await;
     sidecar.publish_event("e-1", "k").await;
     the_letter(&sidecar, "billing").await;
     sidecar.admin(Method::DELETE, "/v1/subscriptions/billing/dead-letters").await;
     until_no_letters(&sidecar, "billing").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_every_kind_of_answer_and_a_kill_nothing_is_dropped() {
+async fn under_every_kind_of_answer_and_a_kill_nothing_is_dropped(backend: Backend) {
     let answers = |roll: u8| match roll {
         0..=9 => Answer::status(500),
         10..=14 => Answer::status(422),
@@ -123,7 +128,8 @@ async fn under_every_kind_of_answer_and_a_kill_nothing_is_dropped() {
     };
     let webhook = Webhook::scripted(move |_| answers(fastrand::u8(..100))).await;
     let more = json!({ "concurrency": 16, "retry": { "max_attempts": 3 }, "dead_letter": { "max_rate": "100000/m" } });
-    let mut sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), more)).await;
+    let mut sidecar =
+        Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), more)).await;
     let load = Load::start(sidecar.app(), &Plan { keys: 16, events_per_key: Some(30), ..Plan::default() });
     load.until_accepted(200).await;
     sidecar.kill();

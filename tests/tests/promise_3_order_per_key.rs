@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use postrider_tests::checker::{Budget, assert_holds};
 use postrider_tests::evidence::Attempt;
-use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook, evidence};
+use postrider_tests::{Answer, Backend, Load, Plan, Postrider, Setup, Webhook, evidence, on_each_backend};
 use serde_json::{Value, json};
+
+on_each_backend!(
+    failures_and_slow_answers_never_change_a_keys_order,
+    a_stuck_key_delays_no_other_key_and_status_names_it,
+    without_ordering_a_slow_event_holds_nobody_of_its_key,
+);
 
 const NO_FAULT: Budget = Budget { in_flight: 0, unflushed: 0 };
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failures_and_slow_answers_never_change_a_keys_order() {
+async fn failures_and_slow_answers_never_change_a_keys_order(backend: Backend) {
     let webhook = Webhook::scripted(|_| match fastrand::u8(..100) {
         // Fewer retries than the retry budget allows at once, or the test would wait for it.
         0..=6 => Answer::status(500),
@@ -20,7 +25,7 @@ async fn failures_and_slow_answers_never_change_a_keys_order() {
         _ => Answer::status(204),
     })
     .await;
-    let setup = Setup::new().subscription("billing", &webhook.url("/"), json!({ "concurrency": 64 }));
+    let setup = Setup::on(backend).subscription("billing", &webhook.url("/"), json!({ "concurrency": 64 }));
     let sidecar = Postrider::start(setup).await;
     let load = Load::start(sidecar.app(), &Plan { keys: 24, events_per_key: Some(25), ..Plan::default() });
     let log_a = load.finish().await;
@@ -29,15 +34,14 @@ async fn failures_and_slow_answers_never_change_a_keys_order() {
     assert_holds(&evidence, NO_FAULT);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stuck_key_delays_no_other_key_and_status_names_it() {
+async fn a_stuck_key_delays_no_other_key_and_status_names_it(backend: Backend) {
     let webhook = Webhook::scripted(|seen| match seen.attempt.key.as_deref() {
         Some("key-0") => Answer::status(500),
         _ => Answer::status(204),
     })
     .await;
     let more = json!({ "concurrency": 8, "retry": { "max_attempts": 1000 } });
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), more)).await;
+    let sidecar = Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), more)).await;
     let load = Load::start(sidecar.app(), &Plan { keys: 12, events_per_key: Some(20), ..Plan::default() });
     let log_a = load.finish().await;
 
@@ -59,15 +63,14 @@ async fn a_stuck_key_delays_no_other_key_and_status_names_it() {
     assert_holds(&evidence, NO_FAULT);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_ordering_a_slow_event_holds_nobody_of_its_key() {
+async fn without_ordering_a_slow_event_holds_nobody_of_its_key(backend: Backend) {
     let webhook = Webhook::scripted(|seen| match seen.attempt.id.as_str() {
         "slow" => Answer::hang(),
         _ => Answer::status(204),
     })
     .await;
     let more = json!({ "ordering": "none", "timeout": "60s" });
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), more)).await;
+    let sidecar = Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), more)).await;
     for id in ["slow", "a", "b", "c"] {
         sidecar.publish_event(id, "one-key").await;
     }

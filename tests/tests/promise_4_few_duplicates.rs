@@ -3,24 +3,30 @@
 use std::time::Duration;
 
 use postrider_tests::checker::{Budget, assert_holds, duplicates};
-use postrider_tests::{Load, Plan, Postrider, Setup, Webhook, evidence};
+use postrider_tests::{Backend, Load, Plan, Postrider, Setup, Webhook, evidence, on_each_backend, tell};
 use serde_json::json;
+
+on_each_backend!(
+    a_kill_under_load_brings_again_only_what_was_open_or_unflushed,
+    a_stop_in_good_order_brings_nothing_again,
+    a_kill_while_all_is_quiet_brings_nothing_again,
+);
 
 const CONCURRENCY: usize = 16;
 
-fn setup(webhook: &Webhook) -> Setup {
-    Setup::new().subscription("billing", &webhook.url("/"), json!({ "concurrency": CONCURRENCY }))
+fn setup(backend: Backend, webhook: &Webhook) -> Setup {
+    Setup::on(backend).subscription("billing", &webhook.url("/"), json!({ "concurrency": CONCURRENCY }))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_under_load_brings_again_only_what_was_open_or_unflushed() {
+async fn a_kill_under_load_brings_again_only_what_was_open_or_unflushed(backend: Backend) {
     // More is delivered before each kill than one kill may bring again, so that a cursor that stood still would show.
     const EVENTS_BETWEEN_KILLS: usize = 1_200;
     const KILLS: usize = 2;
     let budget = Budget { in_flight: CONCURRENCY, unflushed: 1_000 };
     let webhook = Webhook::start().await;
-    let mut sidecar = Postrider::start(setup(&webhook)).await;
-    let load = Load::start(sidecar.app(), &Plan { keys: 32, bytes: 64, ..Plan::default() });
+    let mut sidecar = Postrider::start(setup(backend, &webhook)).await;
+    let load =
+        Load::start(sidecar.app(), &Plan { keys: 32, bytes: 64, pace: backend.pace(), ..Plan::default() });
     for kill in 1..=KILLS {
         webhook.until_delivered(kill * EVENTS_BETWEEN_KILLS).await;
         sidecar.kill();
@@ -29,16 +35,15 @@ async fn a_kill_under_load_brings_again_only_what_was_open_or_unflushed() {
     }
     let log_a = load.stop().await;
     let evidence = evidence(&sidecar, "billing", &webhook, log_a, KILLS).await;
-    println!("{} duplicates after {KILLS} kills", duplicates(&evidence));
+    tell(&format!("{} duplicates after {KILLS} kills", duplicates(&evidence)));
     assert_holds(&evidence, budget);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_in_good_order_brings_nothing_again() {
+async fn a_stop_in_good_order_brings_nothing_again(backend: Backend) {
     const STOPS: usize = 3;
     let webhook = Webhook::start().await;
-    let mut sidecar = Postrider::start(setup(&webhook)).await;
-    let load = Load::start(sidecar.app(), &Plan { keys: 16, ..Plan::default() });
+    let mut sidecar = Postrider::start(setup(backend, &webhook)).await;
+    let load = Load::start(sidecar.app(), &Plan { keys: 16, pace: backend.pace(), ..Plan::default() });
     for _ in 0..STOPS {
         load.until_accepted(load.accepted() + 100).await;
         let ended = sidecar.stop().await;
@@ -50,10 +55,9 @@ async fn a_stop_in_good_order_brings_nothing_again() {
     assert_holds(&evidence, Budget { in_flight: 0, unflushed: 0 });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_while_all_is_quiet_brings_nothing_again() {
+async fn a_kill_while_all_is_quiet_brings_nothing_again(backend: Backend) {
     let webhook = Webhook::start().await;
-    let mut sidecar = Postrider::start(setup(&webhook)).await;
+    let mut sidecar = Postrider::start(setup(backend, &webhook)).await;
     let load = Load::start(sidecar.app(), &Plan { keys: 4, events_per_key: Some(25), ..Plan::default() });
     let log_a = load.finish().await;
     webhook.until_delivered(log_a.accepted()).await;

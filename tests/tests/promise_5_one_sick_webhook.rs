@@ -5,8 +5,18 @@ use std::time::Duration;
 use http::Method;
 use postrider_tests::checker::{Budget, assert_holds};
 use postrider_tests::webhook::PATIENCE;
-use postrider_tests::{Answer, Load, Plan, Postrider, Setup, Webhook, evidence};
+use postrider_tests::{Answer, Backend, Load, Plan, Postrider, Setup, Webhook, evidence, on_each_backend};
 use serde_json::{Value, json};
+
+on_each_backend!(
+    a_webhook_that_answers_503_hurts_nobody_else,
+    a_webhook_that_resets_connections_hurts_nobody_else,
+    a_webhook_that_hangs_hurts_nobody_else,
+    a_webhook_that_is_not_there_yet_gets_its_events_when_it_is,
+    retry_after_is_kept_to,
+    a_410_pauses_the_subscription_loudly_and_loses_nothing,
+    a_gigabyte_of_an_answer_is_not_taken_in,
+);
 
 const NO_FAULT: Budget = Budget { in_flight: 0, unflushed: 0 };
 const EVENTS: usize = 16 * 15;
@@ -16,12 +26,12 @@ fn plan() -> Plan {
 }
 
 /// A sick webhook beside a healthy one: the healthy one gets everything, and the sick one too once it is well again.
-async fn beside_a_healthy_one(sickness: impl Fn() -> Answer + Send + Sync + 'static) {
+async fn beside_a_healthy_one(backend: Backend, sickness: impl Fn() -> Answer + Send + Sync + 'static) {
     let healthy = Webhook::start().await;
     let sick = Webhook::scripted(move |_| sickness()).await;
     // Should an attempt be spent on the outage, it would show: five are all that an event has.
     let few = json!({ "timeout": "300ms", "retry": { "max_attempts": 5 } });
-    let setup = Setup::new().subscription("healthy", &healthy.url("/"), few.clone());
+    let setup = Setup::on(backend).subscription("healthy", &healthy.url("/"), few.clone());
     let setup = setup.subscription("sick", &sick.url("/"), few);
     let sidecar = Postrider::start(setup).await;
     let log_a = Load::start(sidecar.app(), &plan()).finish().await;
@@ -42,21 +52,18 @@ async fn beside_a_healthy_one(sickness: impl Fn() -> Answer + Send + Sync + 'sta
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_that_answers_503_hurts_nobody_else() {
-    beside_a_healthy_one(|| Answer::status(503)).await;
+async fn a_webhook_that_answers_503_hurts_nobody_else(backend: Backend) {
+    beside_a_healthy_one(backend, || Answer::status(503)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_that_resets_connections_hurts_nobody_else() {
-    beside_a_healthy_one(Answer::reset).await;
+async fn a_webhook_that_resets_connections_hurts_nobody_else(backend: Backend) {
+    beside_a_healthy_one(backend, Answer::reset).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_that_hangs_hurts_nobody_else() {
+async fn a_webhook_that_hangs_hurts_nobody_else(backend: Backend) {
     let healthy = Webhook::start().await;
     let sick = Webhook::scripted(|_| Answer::hang()).await;
-    let setup = Setup::new().subscription("healthy", &healthy.url("/"), json!({}));
+    let setup = Setup::on(backend).subscription("healthy", &healthy.url("/"), json!({}));
     let setup = setup.subscription("sick", &sick.url("/"), json!({ "timeout": "60s" }));
     let sidecar = Postrider::start(setup).await;
     let log_a = Load::start(sidecar.app(), &plan()).finish().await;
@@ -65,13 +72,12 @@ async fn a_webhook_that_hangs_hurts_nobody_else() {
     assert_holds(&evidence(&sidecar, "healthy", &healthy, log_a, 0).await, NO_FAULT);
 }
 
-#[tokio::test]
-async fn a_webhook_that_is_not_there_yet_gets_its_events_when_it_is() {
+async fn a_webhook_that_is_not_there_yet_gets_its_events_when_it_is(backend: Backend) {
     let sick = Webhook::start().await;
     let (url, address) = (sick.url("/"), sick.address());
     sick.stop().await;
     let more = json!({ "retry": { "max_attempts": 5 } });
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &url, more)).await;
+    let sidecar = Postrider::start(Setup::on(backend).subscription("billing", &url, more)).await;
     for n in 0..20 {
         sidecar.publish_event(&format!("e-{n}"), &format!("k-{n}")).await;
     }
@@ -85,15 +91,15 @@ async fn a_webhook_that_is_not_there_yet_gets_its_events_when_it_is() {
     );
 }
 
-#[tokio::test]
-async fn retry_after_is_kept_to() {
+async fn retry_after_is_kept_to(backend: Backend) {
     const ASKED: Duration = Duration::from_secs(1);
     let webhook = Webhook::scripted(|seen| match seen.attempt.attempt {
         1 => Answer::status(429).header("retry-after", &ASKED.as_secs().to_string()),
         _ => Answer::status(204),
     })
     .await;
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    let sidecar =
+        Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), json!({}))).await;
     sidecar.publish_event("e-1", "k").await;
     webhook.until_delivered(1).await;
     let attempts = webhook.attempts();
@@ -102,10 +108,10 @@ async fn retry_after_is_kept_to() {
     assert!(waited >= ASKED, "the webhook asked for {ASKED:?} and got {waited:?}");
 }
 
-#[tokio::test]
-async fn a_410_pauses_the_subscription_loudly_and_loses_nothing() {
+async fn a_410_pauses_the_subscription_loudly_and_loses_nothing(backend: Backend) {
     let webhook = Webhook::scripted(|_| Answer::status(410)).await;
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    let sidecar =
+        Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), json!({}))).await;
     sidecar.publish_event("e-1", "k").await;
     let paused = sidecar.until_subscription("billing", "a pause", |s| s["state"] == "paused").await;
     assert!(paused["reason"].as_str().is_some_and(|why| why.contains("410")), "status says why: {paused:#}");
@@ -115,15 +121,15 @@ async fn a_410_pauses_the_subscription_loudly_and_loses_nothing() {
     webhook.until_delivered(1).await;
 }
 
-#[tokio::test]
-async fn a_gigabyte_of_an_answer_is_not_taken_in() {
+async fn a_gigabyte_of_an_answer_is_not_taken_in(backend: Backend) {
     let webhook = Webhook::scripted(|seen| match seen.attempt.attempt {
         1 => Answer::endless(500, 1 << 30),
         2 => Answer::garbage(),
         _ => Answer::status(204),
     })
     .await;
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    let sidecar =
+        Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), json!({}))).await;
     sidecar.publish_event("e-1", "k").await;
     webhook.until_delivered(1).await;
     assert_eq!(webhook.attempts().len(), 3, "a monstrous answer is one failed attempt");
@@ -132,6 +138,7 @@ async fn a_gigabyte_of_an_answer_is_not_taken_in() {
     }
 }
 
+/// On the embedded broker alone: on others a topic's room is not ours to bound.
 #[tokio::test]
 async fn a_full_topic_answers_507_alone_and_takes_events_again_when_it_has_drained() {
     let webhook = Webhook::scripted(|_| Answer::status(503)).await;

@@ -3,17 +3,23 @@
 use std::time::Duration;
 
 use http::Method;
-use postrider_tests::{Answer, Postrider, Setup, Webhook, client};
+use postrider_tests::{Answer, Backend, Postrider, Setup, Webhook, client, on_each_backend};
 use serde_json::json;
 
-fn setup(webhook: &Webhook) -> Setup {
-    Setup::new().subscription("billing", &webhook.url("/"), json!({}))
+on_each_backend!(
+    an_open_attempt_ends_before_the_process_does_and_readiness_is_withdrawn_meanwhile,
+    a_second_signal_ends_it_at_once_and_what_was_open_comes_again,
+    drain_waits_for_the_open_attempt_and_publishing_goes_on,
+);
+
+fn setup(backend: Backend, webhook: &Webhook) -> Setup {
+    Setup::on(backend).subscription("billing", &webhook.url("/"), json!({}))
 }
 
 /// A sidecar with one attempt open, whose answer takes a while.
-async fn with_an_open_attempt(answer: Answer) -> (Postrider, Webhook) {
+async fn with_an_open_attempt(backend: Backend, answer: Answer) -> (Postrider, Webhook) {
     let webhook = Webhook::scripted(move |_| answer.clone()).await;
-    let sidecar = Postrider::start(setup(&webhook)).await;
+    let sidecar = Postrider::start(setup(backend, &webhook)).await;
     sidecar.publish_event("slow", "key").await;
     webhook.until("the attempt has begun", |attempts| !attempts.is_empty()).await;
     (sidecar, webhook)
@@ -24,10 +30,9 @@ async fn ready(sidecar: &Postrider) -> Option<u16> {
     client::send(sidecar.health(), request).await.ok().map(|answer| answer.status.as_u16())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_open_attempt_ends_before_the_process_does_and_readiness_is_withdrawn_meanwhile() {
+async fn an_open_attempt_ends_before_the_process_does_and_readiness_is_withdrawn_meanwhile(backend: Backend) {
     let (mut sidecar, webhook) =
-        with_an_open_attempt(Answer::status(200).after(Duration::from_secs(2))).await;
+        with_an_open_attempt(backend, Answer::status(200).after(Duration::from_secs(2))).await;
     assert_eq!(ready(&sidecar).await, Some(200));
     sidecar.terminate();
     // Publishing goes on while the last attempt is open: the app may have something to say still.
@@ -58,9 +63,8 @@ async fn an_open_attempt_ends_before_the_process_does_and_readiness_is_withdrawn
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_ends_it_at_once_and_what_was_open_comes_again() {
-    let (mut sidecar, webhook) = with_an_open_attempt(Answer::hang()).await;
+async fn a_second_signal_ends_it_at_once_and_what_was_open_comes_again(backend: Backend) {
+    let (mut sidecar, webhook) = with_an_open_attempt(backend, Answer::hang()).await;
     sidecar.terminate();
     while ready(&sidecar).await == Some(200) {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -77,9 +81,9 @@ async fn a_second_signal_ends_it_at_once_and_what_was_open_comes_again() {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn drain_waits_for_the_open_attempt_and_publishing_goes_on() {
-    let (sidecar, webhook) = with_an_open_attempt(Answer::status(200).after(Duration::from_secs(1))).await;
+async fn drain_waits_for_the_open_attempt_and_publishing_goes_on(backend: Backend) {
+    let (sidecar, webhook) =
+        with_an_open_attempt(backend, Answer::status(200).after(Duration::from_secs(1))).await;
     let ended = sidecar.command(&["drain", "--wait", "20s"]);
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     assert!(

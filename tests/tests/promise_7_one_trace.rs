@@ -2,16 +2,17 @@
 
 use std::sync::{Arc, Mutex};
 
-use postrider_tests::{Answer, Postrider, Seen, Setup, Webhook};
+use postrider_tests::{Answer, Backend, Postrider, Seen, Setup, Webhook, on_each_backend};
 use serde_json::json;
+
+on_each_backend!(the_trace_headers_pass_and_the_tracing_attributes_are_left_alone,);
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const STATE: &str = "vendor=value,other=1";
 /// The trace that the event started with: an attribute of it, and nobody's business on the way.
 const ATTRIBUTE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_trace_headers_pass_and_the_tracing_attributes_are_left_alone() {
+async fn the_trace_headers_pass_and_the_tracing_attributes_are_left_alone(backend: Backend) {
     let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let kept = seen.clone();
     let webhook = Webhook::scripted(move |request| {
@@ -20,7 +21,8 @@ async fn the_trace_headers_pass_and_the_tracing_attributes_are_left_alone() {
         Answer::status(if request.earlier == 0 { 500 } else { 200 })
     })
     .await;
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    let sidecar =
+        Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), json!({}))).await;
     let headers = [
         ("ce-specversion", "1.0"),
         ("ce-id", "traced"),

@@ -1,10 +1,12 @@
 //! Promise 8. Memory stays bounded, whatever the backlog and however long the stream.
 
 use postrider_tests::client::{self, Answer as Response};
-use postrider_tests::{Answer, Postrider, Setup, Webhook};
+use postrider_tests::{Answer, Backend, Postrider, Setup, Webhook, on_each_backend};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+on_each_backend!(a_long_stream_and_the_backlog_it_leaves_are_not_held_in_memory,);
 
 const EVENTS: usize = 8_192;
 const EVENT_BYTES: usize = 8_192;
@@ -38,12 +40,11 @@ async fn stream(sidecar: &Postrider) -> String {
     answer
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_stream_and_the_backlog_it_leaves_are_not_held_in_memory() {
+async fn a_long_stream_and_the_backlog_it_leaves_are_not_held_in_memory(backend: Backend) {
     const GROWTH_MAX: u64 = 40 << 20;
     let webhook = Webhook::scripted(|_| Answer::hang()).await;
     let more = json!({ "timeout": "60s" });
-    let setup = Setup::new().subscription("stuck", &webhook.url("/"), more);
+    let setup = Setup::on(backend).subscription("stuck", &webhook.url("/"), more);
     let setup = setup.with("/limits/publish", json!({ "bytes": "4MiB" }));
     let sidecar = Postrider::start(setup).await;
     let Some(before) = sidecar.memory_peak_bytes() else { return };

@@ -2,7 +2,7 @@
 
 use http::Method;
 use postrider_tests::client::{self, Answer as Response};
-use postrider_tests::{Postrider, Setup, Webhook};
+use postrider_tests::{Backend, Postrider, Setup, Webhook, on_each_backend};
 use serde_json::{Value, json};
 
 /// What the tour's curl lines send.
@@ -71,10 +71,12 @@ async fn dev_finds_its_data_again() {
     assert_eq!(tailed.lines().count(), 2, "{tailed}");
 }
 
-#[tokio::test]
-async fn the_commands_speak_with_a_running_sidecar() {
+on_each_backend!(the_commands_speak_with_a_running_sidecar, the_listeners_tell_how_it_stands);
+
+async fn the_commands_speak_with_a_running_sidecar(backend: Backend) {
     let webhook = Webhook::start().await;
-    let sidecar = Postrider::start(Setup::new().subscription("billing", &webhook.url("/"), json!({}))).await;
+    let sidecar =
+        Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), json!({}))).await;
     run(&sidecar, &["healthcheck"]);
     run(&sidecar, &["publish", "orders", r#"{"total": 12}"#, "--key", "customer-7", "--id", "e-1"]);
     webhook.until_delivered(1).await;
@@ -112,9 +114,8 @@ async fn what_needs_no_sidecar_works_without_one() {
     assert_eq!(sidecar.command(&["stauts"]).code, Some(64));
 }
 
-#[tokio::test]
-async fn the_listeners_tell_how_it_stands() {
-    let sidecar = Postrider::start(Setup::new()).await;
+async fn the_listeners_tell_how_it_stands(backend: Backend) {
+    let sidecar = Postrider::start(Setup::on(backend)).await;
     for path in ["/livez", "/startupz", "/readyz", "/readyz?verbose", "/metrics"] {
         let request = client::request(Method::GET, path, &[], "");
         let answer = client::send(sidecar.health(), request).await.expect("the health listener answers");

@@ -25,5 +25,5 @@ mod ports;
 mod scratch;
 mod shared;
 
-pub use kafka::Kafka;
+pub use kafka::{Kafka, Options};
 pub use shared::{SHARED_KAFKA, Shared, shared};

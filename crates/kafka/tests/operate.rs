@@ -153,3 +153,29 @@ async fn what_does_not_exist_is_not_found() {
     let error = ground.driver.browse(&topic, what).await.expect_err("there is none");
     assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_group_protocol_is_told_apart_as_well() {
+    let protocol = [("group.protocol", "consumer")];
+    let (ground, other) = (Ground::with(&protocol).await, Ground::with(&protocol).await);
+    let topic = ground.topic(2).await;
+    let subscription = subscribed(&ground, &topic).await;
+    for partition in [0, 1] {
+        ground.write(&topic, partition, 1000, b"x");
+    }
+    ground.flush();
+    let name = &subscription.name;
+    let mut theirs = open(&other.driver, &subscription).await;
+    take(&mut *theirs, 2).await;
+    let error = ground.driver.purge(name, None).await.expect_err("another process reads it");
+    assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+    let error = ground.driver.seek(name, Start::Latest).await.expect_err("another process reads it");
+    assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+    assert_eq!(
+        other.driver.purge(name, Some(&[Position::Pair(1, 0)])).await.unwrap(),
+        1,
+        "it can do so itself"
+    );
+    theirs.close().await.unwrap();
+    assert_eq!(ground.driver.purge(name, None).await.unwrap(), 1, "once nobody reads it");
+}

@@ -21,9 +21,18 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these properties of librdkafka.
+    pub(crate) async fn with(properties: &[(&str, &str)]) -> Self {
         let shared = tokio::task::spawn_blocking(brokers::shared).await.unwrap();
         let bootstrap = shared.bootstrap().to_owned();
-        let driver = Kafka::new(Settings::new(vec![bootstrap.clone()])).unwrap();
+        let mut settings = Settings::new(vec![bootstrap.clone()]);
+        settings
+            .properties
+            .extend(properties.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        let driver = Kafka::new(settings).unwrap();
         let producer = client(&bootstrap).set("linger.ms", "0").create().unwrap();
         Self { driver, bootstrap, producer }
     }

@@ -75,16 +75,38 @@ fn holder() {
 
 #[test]
 fn kill_9_of_its_starter_leaves_neither_processes_nor_data() {
-    let mut holder = Command::new(std::env::current_exe().unwrap());
+    assert_nothing_is_left(&mut holder_command());
+}
+
+/// A system without `setpriv`, where the kernel kills nobody for us: PATH has only what else is needed.
+#[test]
+fn kill_9_of_its_starter_leaves_nothing_where_a_script_must_see_to_it() {
+    brokers::kafka::prefetch(|_| {}).unwrap();
+    let path = tempfile::TempDir::new().unwrap();
+    for program in ["java", "sh", "rm", "sleep"] {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .map(|directory| directory.join(program))
+            .find(|candidate| candidate.is_file());
+        std::os::unix::fs::symlink(found.expect(program), path.path().join(program)).unwrap();
+    }
+    assert_nothing_is_left(holder_command().env("PATH", path.path()).env("POSTRIDER_BROKERS", "maven"));
+}
+
+fn holder_command() -> Command {
+    let mut holder = Command::new(std::env::current_exe().expect("this program has a path"));
     holder.args(["holder", "--exact", "--nocapture"]).env("POSTRIDER_TEST_HOLDS", "1");
-    let mut holder = holder.stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    holder
+}
+
+fn assert_nothing_is_left(holder: &mut Command) {
+    let mut holder = holder.stdout(Stdio::piped()).spawn().expect("this program starts");
+    let lines = BufReader::new(holder.stdout.take().expect("it was asked for")).lines();
     let told = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("HOLDS ").map(str::to_owned));
     let told = told.expect("the holder starts a Kafka");
-    let (address, directory) = told.split_once(' ').unwrap();
+    let (address, directory) = told.split_once(' ').expect("an address and a directory");
     wire::brokers(address).expect("it runs");
-    holder.kill().unwrap();
-    holder.wait().unwrap();
+    holder.kill().expect("it is ours");
+    holder.wait().expect("it is ours");
     until("the directory is gone", || !Path::new(directory).exists());
     until("nobody listens", || wire::brokers(address).is_err());
     until("no process names the directory", || processes_naming(directory).is_empty());

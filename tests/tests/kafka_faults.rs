@@ -23,11 +23,12 @@ fn cluster(nodes: u16) -> Kafka {
     Kafka::start(Options { nodes, ..Options::default() }).expect("a Kafka cluster of the test's own")
 }
 
-/// A sidecar's configuration on this cluster, without a subscription.
+/// A sidecar's configuration on this cluster, without a subscription. The names are the same for all of a test's sidecars.
 fn on(kafka: &Kafka) -> Setup {
-    let servers: Vec<&str> = kafka.bootstrap().split(',').collect();
-    let broker = json!({ "bootstrap_servers": servers, "create_topics": { "partitions": 6 } });
-    Setup::new().with("/broker", json!("main")).with("/brokers/main", json!({ "kafka": broker }))
+    Setup::on_kafka(kafka.bootstrap())
+        .with("/names/prefix", json!("test."))
+        .with("/topics/orders/names/main", json!("orders"))
+        .with("/brokers/main/kafka/create_topics/partitions", json!(6))
 }
 
 /// With a subscription that posts to a path of this owner's.

@@ -165,7 +165,7 @@ async fn every_outcome_of_the_broker_has_its_status() {
         (refused(RefusalKind::UnknownTopic), 404, "topic_not_on_broker"),
         (refused(RefusalKind::TooLarge), 413, "event_too_large"),
         (refused(RefusalKind::Denied), 403, "broker_denied"),
-        (refused(RefusalKind::Overloaded), 429, "overloaded"),
+        (refused(RefusalKind::Overloaded), 503, "broker_busy"),
         (refused(RefusalKind::Unavailable), 503, "broker_unavailable"),
         (refused(RefusalKind::Full), 507, "log_full"),
         (Outcome::Unknown("the connection broke".into()), 504, "outcome_unknown"),

@@ -62,8 +62,20 @@ table! {
         /// Properties of librdkafka, by its names. Their values are never shown. Those that would break a promise are
         /// refused, with the reason.
         pub properties: BTreeMap<String, Secret> = BTreeMap::new(),
+        /// How events are written. Both ways are read.
+        pub content_mode: ContentMode = ContentMode::Binary,
         /// How topics that are missing are created, dead-letter topics included.
         pub create_topics: CreateTopics = CreateTopics::default(),
+    }
+}
+
+choice! {
+    /// The content mode of the CloudEvents Kafka binding.
+    pub enum ContentMode {
+        /// Attributes as `ce_…` headers, data as the record's value.
+        Binary = "binary",
+        /// The whole event as JSON in the record's value. Larger and slower; for consumers that read no headers.
+        Structured = "structured",
     }
 }
 

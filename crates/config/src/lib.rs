@@ -39,7 +39,7 @@ mod units;
 mod validate;
 
 pub use address::{Address, Origin, To, Url};
-pub use broker::{Broker, BrokerKind, CreateTopics, Embedded, Kafka, Pubsub, Retention};
+pub use broker::{Broker, BrokerKind, ContentMode, CreateTopics, Embedded, Kafka, Pubsub, Retention};
 pub use error::{Code, Error, Errors, Warning};
 pub use load::{Loaded, load, parse};
 pub use merged::{Line, Merged, SetBy};

@@ -68,7 +68,13 @@ impl Publishing {
             });
         };
         match self.routes.route(&topic) {
-            Ok(route) => route.send(records, deadline, permit, self.record_bytes_max()),
+            Ok(route) => route.send(
+                records,
+                deadline,
+                permit,
+                self.record_bytes_max(),
+                self.cluster.settings.structured,
+            ),
             Err(error) => {
                 self.admission.release(permit);
                 refuse(unavailable(error.message))

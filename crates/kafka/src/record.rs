@@ -93,8 +93,8 @@ impl Writer {
     }
 }
 
-/// What librdkafka is given of a record.
-pub(crate) fn encode(record: Record) -> Encoded {
+/// What librdkafka is given of a record. Its event is written in structured mode where that is asked for.
+pub(crate) fn encode(record: Record, structured: bool) -> Encoded {
     let Record { key, body, hop, letter } = record;
     let attributes = match &body {
         Body::Event(event) => event.attributes().count() + 1,
@@ -103,6 +103,7 @@ pub(crate) fn encode(record: Record) -> Encoded {
     let mut writer =
         Writer::new(attributes + hop::HEADERS_MAX + letter.as_ref().map_or(0, |_| letter::HEADERS_MAX));
     let value = match body {
+        Body::Event(event) if structured => Some(binding::to_structured(&event, &mut writer)),
         Body::Event(event) => binding::to_binary(&event, &mut writer),
         Body::Foreign { bytes, reason } => {
             writer.put(FOREIGN, reason.as_bytes());

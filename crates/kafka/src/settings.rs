@@ -25,6 +25,8 @@ pub struct Settings {
     pub properties: BTreeMap<String, String>,
     /// How missing topics are created; `None`: they are not, and their lack is an error.
     pub create_topics: Option<CreateTopics>,
+    /// Write events in the binding's structured mode rather than in binary mode. Both are read.
+    pub structured: bool,
     /// What librdkafka calls this process in the broker's logs and metrics (`client.id`), unless a property says.
     pub client_id: String,
 }
@@ -71,6 +73,7 @@ impl Settings {
             bootstrap_servers,
             properties: BTreeMap::new(),
             create_topics: Some(CreateTopics::default()),
+            structured: false,
             client_id: "postrider".into(),
         }
     }

@@ -51,7 +51,7 @@ pub fn refusal_code(kind: RefusalKind) -> &'static str {
         RefusalKind::UnknownTopic => "topic_not_on_broker",
         RefusalKind::TooLarge => "event_too_large",
         RefusalKind::Denied => "broker_denied",
-        RefusalKind::Overloaded => "overloaded",
+        RefusalKind::Overloaded => "broker_busy",
         RefusalKind::Unavailable => "broker_unavailable",
         RefusalKind::Full => "log_full",
         RefusalKind::AfterFailure => "after_failure",

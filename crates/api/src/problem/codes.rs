@@ -38,6 +38,7 @@ pub const CODES: &[Code] = &[
     code(500, "storage_damaged", "The stored data is damaged"),
     code(501, "unsupported_by_broker", "The broker cannot do that"),
     code(503, "after_failure", "An earlier event of the same key was not written"),
+    code(503, "broker_busy", "The broker takes less than is published"),
     code(503, "broker_pending", "The broker is not ready yet"),
     code(503, "broker_unavailable", "The broker cannot be reached"),
     code(503, "shutting_down", "This process is shutting down"),

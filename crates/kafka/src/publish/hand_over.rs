@@ -23,6 +23,7 @@ impl Route {
         deadline: Instant,
         permit: Permit,
         bytes_max: usize,
+        structured: bool,
     ) -> Receipt {
         let (promise, receipt) = Receipt::new(records.len());
         let producer = self.producer.read();
@@ -30,6 +31,7 @@ impl Route {
         let slot = producer.calls.begin(promise, records.len(), deadline, permit, Arc::clone(self));
         let hand_over = HandOver {
             route: self,
+            structured,
             bytes_max,
             slot,
             refused: Vec::new(),
@@ -43,6 +45,7 @@ impl Route {
 
 struct HandOver<'a> {
     route: &'a Route,
+    structured: bool,
     bytes_max: usize,
     slot: usize,
     /// The records that librdkafka never had, by their index.
@@ -58,7 +61,7 @@ impl HandOver<'_> {
         let client = producer.client.read();
         let is_alone = records.len() == 1;
         for (index, record) in records.into_iter().enumerate() {
-            let encoded = record::encode(record);
+            let encoded = record::encode(record, self.structured);
             let handed = match &*client {
                 Client::Ready(client) => self.one(client, index, &encoded.about, encoded.headers),
                 Client::Gone(why) => Err(Outcome::Refused(unavailable(why.clone()))),

@@ -11,6 +11,13 @@ pub(super) fn to_binary(event: &Event, into: &mut Writer) -> Option<Bytes> {
     kafka::to_binary(event, |name, value| into.put(name, value)).cloned()
 }
 
+/// Writes the one header that structured mode needs and returns the event as JSON.
+pub(super) fn to_structured(event: &Event, into: &mut Writer) -> Bytes {
+    let (content_type, value) = kafka::to_structured(event);
+    into.put(kafka::CONTENT_TYPE, content_type.as_bytes());
+    value
+}
+
 /// The body of a record that nothing marks as foreign.
 pub(super) fn body<'a, H>(incoming: Incoming<'a, H>) -> Body
 where

@@ -65,7 +65,22 @@ fn of(body: Body) -> Record {
 
 #[test]
 fn a_record_comes_back_whole() {
-    let encoded = encode(of(Body::Event(event())));
+    let encoded = encode(of(Body::Event(event())), false);
+    let back = again(&encoded);
+    assert_eq!((back.key, &back.hop), (Key::new("k-1"), &hop()));
+    assert_eq!(back.letter.as_deref(), Some(&letter()));
+    let Body::Event(back) = back.body else { panic!("an event comes back as one") };
+    assert_eq!(back, event());
+}
+
+#[test]
+fn a_structured_record_comes_back_whole() {
+    let encoded = encode(of(Body::Event(event())), true);
+    let headers = collected(&encoded.headers);
+    assert!(
+        headers.iter().all(|(name, _)| !name.starts_with("ce_")),
+        "the value has the attributes: {headers:?}"
+    );
     let back = again(&encoded);
     assert_eq!((back.key, &back.hop), (Key::new("k-1"), &hop()));
     assert_eq!(back.letter.as_deref(), Some(&letter()));
@@ -75,7 +90,7 @@ fn a_record_comes_back_whole() {
 
 #[test]
 fn kafka_s_own_names_tell_of_a_dead_letter() {
-    let headers = collected(&encode(of(Body::Event(event()))).headers);
+    let headers = collected(&encode(of(Body::Event(event())), false).headers);
     for (name, value) in [
         ("__dlq.errors.topic", "orders.created"),
         ("__dlq.errors.partition", "3"),
@@ -95,7 +110,8 @@ fn kafka_s_own_names_tell_of_a_dead_letter() {
 #[test]
 fn foreign_bytes_keep_their_reason_on_the_way() {
     let bytes = Bytes::from_static(b"\xff\xfe");
-    let encoded = encode(of(Body::Foreign { bytes: bytes.clone(), reason: "id: must be there".into() }));
+    let encoded =
+        encode(of(Body::Foreign { bytes: bytes.clone(), reason: "id: must be there".into() }), false);
     let back = again(&encoded);
     assert!(
         matches!(back.body, Body::Foreign { bytes: b, reason } if b == bytes && reason == "id: must be there")
@@ -105,7 +121,7 @@ fn foreign_bytes_keep_their_reason_on_the_way() {
 
 #[test]
 fn sizes_count_what_is_sent() {
-    let encoded = encode(of(Body::Event(event())));
+    let encoded = encode(of(Body::Event(event())), false);
     let headers = collected(&encoded.headers);
     let counted: usize = headers.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len)).sum();
     assert_eq!(

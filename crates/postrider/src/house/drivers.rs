@@ -76,6 +76,7 @@ fn kafka_settings(settings: &::config::Kafka, service: &str) -> kafka::Settings 
     kafka::Settings {
         properties: properties.map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
         create_topics: create.enabled.then_some(creation),
+        structured: settings.content_mode == ::config::ContentMode::Structured,
         client_id: format!("postrider-{service}"),
         ..kafka::Settings::new(settings.bootstrap_servers.clone())
     }

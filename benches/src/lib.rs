@@ -5,10 +5,10 @@
 //! falls on all of them, and what is told is the median of the rounds and the *ratio* of sides. CPU per event comes
 //! first: it is what a sidecar takes from the service beside it, and it holds on a busy machine where rates do not.
 //!
-//! - [`benchmarks`]: one file a benchmark, all of one shape.
-//! - [`roles`]: what runs in a process of its own (the load, the webhook, the yardsticks), so that the CPU of one is
-//!   never counted as another's. They are this same program, started again; [`worker`] is the parent's end of them.
-//! - [`rounds`], [`measure`], [`report`]: rounds and medians, what `/proc` tells, tables and JSON.
+//! - `benchmarks`: one file a benchmark, all of one shape.
+//! - `roles`: what runs in a process of its own (the load, the webhook, the yardsticks), so that the CPU of one is
+//!   never counted as another's. They are this same program, started again; `worker` is the parent's end of them.
+//! - `rounds`, `measure`, `report`: rounds and medians, what `/proc` tells, tables and JSON.
 //!
 //! Nothing here asserts a time: machines differ and are shared. `docs/benchmarks.md` tells what the numbers mean.
 

@@ -11,9 +11,15 @@ use crate::test::target_directory;
 /// Whether the benchmarks ran. Their figures decide nothing: machines differ, and are shared.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<bool> {
     say_aside("building for release; the first time takes minutes");
-    for package in ["postrider", "postrider-benches"] {
-        output(cargo(root).args(["build", "--release", "--locked", "-p", package]))?;
-    }
+    output(cargo(root).args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "postrider",
+        "-p",
+        "postrider-benches",
+    ]))?;
     let built = target_directory(root)?.join("release");
     let mut bench = Command::new(built.join("postrider-bench"));
     bench.arg("run").args(arguments).current_dir(root).stdin(Stdio::null());

@@ -20,6 +20,8 @@ use crate::samples::{Form, STAMP_DIGITS};
 
 /// Different requests that are built; they are sent in turns.
 const REQUESTS: u64 = 1000;
+/// Requests that are sent to each topic to warm up.
+const WARM_UP: u64 = 4;
 /// Most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -52,8 +54,11 @@ pub(super) fn play(spec: &Spec) -> Result<()> {
     let requests = Arc::new(Requests::build(spec));
     let mut connections = runtime.block_on(connect(spec))?;
     if spec.warm_ms > 0 {
-        let warm = Amount::Milliseconds(spec.warm_ms);
-        (connections, _) = runtime.block_on(send_all(connections, &requests, warm, spec.rate))?;
+        // A topic's first event has to find out where the topic is.
+        let each_topic = Amount::Items(spec.topics.len() as u64 * WARM_UP);
+        for warm in [each_topic, Amount::Milliseconds(spec.warm_ms)] {
+            (connections, _) = runtime.block_on(send_all(connections, &requests, warm, spec.rate))?;
+        }
     }
     say(&())?;
     if asked()?.is_none() {

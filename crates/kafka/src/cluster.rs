@@ -1,5 +1,6 @@
 //! What the driver's parts share: the settings, the pulse, and one client that asks about topics and offsets.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -110,6 +111,50 @@ impl Cluster {
                 result => return result,
             }
         }
+    }
+
+    /// As [`offsets`](Self::offsets), of those partitions alone of which it can be learnt now: nobody may lead the others.
+    pub(crate) fn known_offsets(&self, topic: &str, partitions: &[u32], place: Place) -> BTreeMap<u32, u64> {
+        let found = match self.led(topic, partitions) {
+            Ok(led) => self.offsets(topic, led, place),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(offsets) => offsets.into_iter().collect(),
+            Err(error) => {
+                tracing::debug!(topic, %error, "where the partitions begin and end is not known at present");
+                BTreeMap::new()
+            }
+        }
+    }
+
+    /// Those of the partitions that have a leader.
+    fn led(&self, topic: &str, partitions: &[u32]) -> Result<Vec<u32>, Error> {
+        let what = || format!("topic {topic} cannot be looked up");
+        let metadata = self
+            .reader()
+            .fetch_metadata(Some(topic), ASK)
+            .map_err(|error| self.pulse.explain(&what(), &error))?;
+        let found = metadata.topics().iter().filter(|found| found.name() == topic);
+        let led = found.flat_map(|found| found.partitions()).filter(|partition| partition.leader() >= 0);
+        let led: Vec<u32> = led.map(|partition| partition.id().cast_unsigned()).collect();
+        Ok(partitions.iter().copied().filter(|partition| led.contains(partition)).collect())
+    }
+
+    /// One past the last record of each of these partitions, be it one of a transaction that is open or aborted. For rare
+    /// questions: it takes a client of its own. Blocks up to twice [`ASK`].
+    pub(crate) fn log_ends(&self, topic: &str, partitions: &[u32]) -> Result<BTreeMap<u32, u64>, Error> {
+        let mut config = self.settings.reader();
+        config.set("isolation.level", "read_uncommitted");
+        let what = || format!("the end of topic {topic} cannot be looked up");
+        let failed = |error: KafkaError| self.pulse.explain(&what(), &error);
+        let client: BaseConsumer<Context> = config.create_with_context(self.context()).map_err(failed)?;
+        let mut ends = BTreeMap::new();
+        for partition in partitions {
+            let (_, end) = client.fetch_watermarks(topic, partition.cast_signed(), ASK).map_err(failed)?;
+            ends.insert(*partition, end.cast_unsigned());
+        }
+        Ok(ends)
     }
 
     fn offsets_now(

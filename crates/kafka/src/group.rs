@@ -206,7 +206,7 @@ fn timed_out(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::OperationTimedOut))
 }
 
-/// The event that says so.
+/// The event that says so. It takes whatever comes off the consumer's queue.
 fn denied<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<KafkaError> {
     const EVENTS_MAX: usize = 64;
     // Other events in between are served and come back as nothing.
@@ -215,12 +215,32 @@ fn denied<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<KafkaError> 
 }
 
 /// What a consumer's group has committed in these partitions; those without a committed offset are left out. Blocks up
-/// to [`ASK`].
+/// to [`ASK`]. The consumer must read nothing: what it had fetched would be thrown away.
 pub(crate) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     name: &str,
     topic: &str,
     partitions: &[u32],
+) -> Result<BTreeMap<u32, Committed>, Error> {
+    committed_by(name, topic, partitions, |list| ask(consumer, list))
+}
+
+/// As [`committed`], for a member that reads: nothing is taken off its queue. That it may not use the group, it was told
+/// when it joined.
+pub(crate) fn committed_of_member<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    name: &str,
+    topic: &str,
+    partitions: &[u32],
+) -> Result<BTreeMap<u32, Committed>, Error> {
+    committed_by(name, topic, partitions, |list| consumer.committed_offsets(list.clone(), ASK))
+}
+
+fn committed_by(
+    name: &str,
+    topic: &str,
+    partitions: &[u32],
+    ask: impl FnOnce(&TopicPartitionList) -> KafkaResult<TopicPartitionList>,
 ) -> Result<BTreeMap<u32, Committed>, Error> {
     let what = || format!("what subscription {name} has settled in topic {topic} cannot be read");
     let failed = |error: KafkaError| errors::error(&what(), &error);
@@ -228,7 +248,7 @@ pub(crate) fn committed<C: ConsumerContext>(
     for partition in partitions {
         list.add_partition(topic, partition.cast_signed());
     }
-    let found = ask(consumer, &list).map_err(failed)?;
+    let found = ask(&list).map_err(failed)?;
     let mut committed = BTreeMap::new();
     for element in found.elements() {
         element.error().map_err(failed)?;
@@ -242,4 +262,48 @@ pub(crate) fn committed<C: ConsumerContext>(
         }
     }
     Ok(committed)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::{MockCluster, MockCoordinator};
+    use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+    use rdkafka::{ClientConfig, Message};
+
+    use super::*;
+    use crate::settings::Settings;
+
+    /// The group's coordinator is away, and the member is given partitions: what it has fetched of others stays.
+    #[test]
+    fn a_member_that_asks_what_was_committed_loses_nothing_that_it_has_fetched() {
+        const RECORDS: i64 = 20;
+        let mock: MockCluster<'_, DefaultProducerContext> = MockCluster::new(2).expect("a mock cluster");
+        mock.create_topic("orders", 1, 1).expect("a topic");
+        mock.partition_leader("orders", 0, Some(1)).expect("a leader");
+        mock.coordinator(MockCoordinator::Group("readers".into()), 2).expect("a coordinator");
+        let servers = mock.bootstrap_servers();
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &servers).create().expect("a producer");
+        for _ in 0..RECORDS {
+            let record = BaseRecord::<(), _>::to("orders").partition(0).payload("data");
+            producer.send(record).map_err(|(error, _)| error).expect("there is room");
+        }
+        producer.flush(ASK).expect("the broker takes them");
+        let settings = Settings::new(servers.split(',').map(str::to_owned).collect());
+        let consumer: BaseConsumer<Context> =
+            settings.consumer("readers").create_with_context(Context::default()).expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset("orders", 0, Offset::Beginning).expect("an offset");
+        consumer.assign(&list).expect("it can be read");
+        let next = || loop {
+            if let Some(Ok(message)) = consumer.poll(ASK) {
+                return message.offset();
+            }
+        };
+        assert_eq!(next(), 0);
+        mock.broker_down(2).expect("the coordinator goes");
+        let answer = committed_of_member(&consumer, "readers", "orders", &[0]);
+        assert!(answer.is_err(), "nobody can tell: {answer:?}");
+        assert_eq!(next(), 1, "what had been fetched comes");
+    }
 }

@@ -30,6 +30,7 @@ mod pulse;
 mod record;
 mod settings;
 mod source;
+mod standing;
 mod topics;
 
 pub use driver::Kafka;

@@ -121,6 +121,11 @@ impl Progress {
         self.next
     }
 
+    /// One past the last offset that a commit told to be settled, where that has not been read yet.
+    pub(crate) fn told_end(&self) -> Option<u64> {
+        self.ahead.end()
+    }
+
     /// How many offsets are held: read and unsettled.
     pub(crate) fn unsettled(&self) -> usize {
         self.held

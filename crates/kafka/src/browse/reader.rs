@@ -48,14 +48,16 @@ impl Reader {
     pub(super) fn open(cluster: Arc<Cluster>, topic: String, what: &Selection) -> Result<Self, Error> {
         let partitions = cluster.partitions(&topic)?;
         let consumer = consumer(&cluster, &topic, what.unsettled_of.as_deref())?;
-        let settled = what.unsettled_of.as_deref();
-        let settled = settled.map(|name| Settled::read(&consumer, name, &topic, partitions)).transpose()?;
         let lanes = Lanes::default();
-        let mut reader = Self { cluster, topic, consumer, lanes, settled, trouble: None };
+        let mut reader = Self { cluster, topic, consumer, lanes, settled: None, trouble: None };
         let ends = Ends {
             low: reader.offsets(partitions, Place::Low)?,
             high: reader.offsets(partitions, Place::High)?,
         };
+        if let Some(name) = &what.unsettled_of {
+            let settled = Settled::read(&reader.consumer, name, &reader.topic, &reader.cluster, &ends.high)?;
+            reader.settled = Some(settled);
+        }
         let from = reader.starts(&ends, what)?;
         reader.lanes.lanes =
             from.iter().zip(&ends.high).map(|(from, high)| Lane::new(*from, *high)).collect();

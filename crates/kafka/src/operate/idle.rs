@@ -7,6 +7,7 @@ use broker::{Error, ErrorKind, Start};
 use crate::cluster::{Cluster, Place};
 use crate::group::{self, Committed, Group, patiently};
 use crate::progress::Progress;
+use crate::standing;
 
 /// The most characters of metadata that a broker takes by default (`offset.metadata.max.bytes`).
 const METADATA_MAX: usize = 4096;
@@ -32,8 +33,11 @@ fn cursors(
     }
     let lows = cluster.offsets(topic, partitions.iter().copied(), Place::Low)?;
     let highs = cluster.offsets(topic, partitions, Place::High)?;
+    let truncated = standing::truncated(cluster, topic, &committed, &highs.iter().copied().collect())?;
     let cursor = |((number, low), (_, high)): ((u32, u64), (u32, u64))| {
         let mut progress = match committed.get(&number) {
+            // Its next reader begins there, too.
+            _ if truncated.contains_key(&number) => Progress::new(low),
             Some(committed) => Progress::restore(committed.offset, &committed.metadata).0,
             None => Progress::new(low),
         };

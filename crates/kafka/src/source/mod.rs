@@ -15,6 +15,7 @@ mod moves;
 mod partition;
 mod parts;
 mod rebalance;
+mod rewind;
 mod shared;
 mod slots;
 mod state;
@@ -136,8 +137,9 @@ impl Reader {
             let message = format!("there is no subscription {name} on topic {topic}");
             return Err(Error::new(ErrorKind::NotFound, message));
         }
-        let highs = self.cluster.offsets(topic, partitions, Place::High)?;
-        let behind = |(partition, high): &(u32, u64)| {
+        // Lag and catching up are told as far as the partitions have leaders.
+        let highs = self.cluster.known_offsets(topic, &partitions, Place::High);
+        let behind = |(partition, high): (&u32, &u64)| {
             high.saturating_sub(committed.get(partition).map_or(0, |committed| committed.offset))
         };
         self.shared.start_to_commit().map_err(|error| {
@@ -145,7 +147,7 @@ impl Reader {
         })?;
         let mut state = self.shared.state.lock();
         state.lag_before = highs.iter().map(behind).sum();
-        state.catch_up = Some(highs.into_iter().collect());
+        state.catch_up = Some(highs);
         drop(state);
         Ok(consumer)
     }

@@ -1,7 +1,7 @@
 //! What moves a subscription that is open in this process: operators who purge and seek, and a log that was truncated.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use broker::{Error, ErrorKind, Input};
 use futures::channel::oneshot;
@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::partition::Partition;
 use super::rebalance::Member;
+use super::rewind::{self, Verdict};
 use super::shared::Shared;
 use super::state::{Phase, State};
 use super::thread::Reader;
@@ -17,30 +18,6 @@ use crate::progress::Progress;
 
 /// The longest that librdkafka is waited for when it is to read elsewhere.
 const SEEK: Duration = Duration::from_secs(5);
-
-/// How much earlier than the youngest record that came the records are that may come again after a truncation: clocks
-/// of producers differ.
-const MARGIN_MS: u64 = 10 * 60 * 1000;
-
-/// Offsets of a partition came that are below what had come before.
-#[derive(Debug)]
-pub(super) struct Rewind {
-    partition: u32,
-    read: u64,
-    began: u64,
-    lowest: u64,
-    youngest_ms: u64,
-}
-
-impl Rewind {
-    /// Where the records begin that may be new.
-    fn place(&self) -> Place {
-        match self.youngest_ms.saturating_sub(MARGIN_MS) {
-            0 => Place::Low,
-            ms => Place::At(ms.cast_signed()),
-        }
-    }
-}
 
 /// What only the reader's thread can do.
 #[derive(Debug)]
@@ -156,17 +133,16 @@ impl State {
         self.partitions.values().any(|partition| partition.rewound.is_some())
     }
 
-    fn rewinds(&self) -> Vec<Rewind> {
-        let of = |partition: &Partition| {
-            partition.rewound.map(|lowest| Rewind {
-                partition: partition.number,
-                read: partition.read,
-                began: partition.began,
-                lowest,
-                youngest_ms: partition.youngest_ms,
-            })
-        };
-        self.partitions.values().filter_map(of).collect()
+    /// The partitions whose rewind cannot be judged from here alone.
+    fn rewinds(&mut self, now: Instant) -> Vec<u32> {
+        let mut doubtful = Vec::new();
+        for partition in self.partitions.values_mut().filter(|partition| partition.rewound.is_some()) {
+            match partition.judge_rewind(None, now) {
+                Verdict::Twice => partition.rewound = None,
+                Verdict::Unknown | Verdict::Truncated => doubtful.push(partition.number),
+            }
+        }
+        doubtful
     }
 
     /// The partition is read from `target` on, as if nothing were known of it.
@@ -188,45 +164,53 @@ impl Reader {
     /// Looks into offsets that came below what had come before. Nothing of theirs is handed out until it is known what
     /// they are; where the broker cannot tell, it is asked again.
     pub(super) fn judge_rewinds(&self, consumer: &BaseConsumer<Member>) {
-        let rewinds = self.shared.state.lock().rewinds();
-        for rewind in rewinds {
-            if let Err(error) = self.judge_rewind(consumer, &rewind) {
+        let rewinds = self.shared.state.lock().rewinds(Instant::now());
+        for number in rewinds {
+            if let Err(error) = self.judge_rewind(consumer, number) {
                 tracing::warn!(topic = self.shared.topic, %error, "a rewind cannot be judged yet");
             }
         }
     }
 
-    /// librdkafka begins at the earliest record where the log does not have the offset that it was at: the log was
-    /// truncated, or it is another one of the same name. Which offsets of it are new, nobody knows; those are younger than
-    /// what came before, so reading goes on at that time, and a while earlier.
-    fn judge_rewind(&self, consumer: &BaseConsumer<Member>, rewind: &Rewind) -> Result<(), Error> {
-        let Rewind { partition: number, read, .. } = *rewind;
+    /// librdkafka begins elsewhere where the log does not have the offset that it was at: the log was truncated, or it is
+    /// another one of the same name. Which offsets of it are new, nobody knows; those are younger than what came before,
+    /// so reading goes on at that time and a while earlier, and nowhere after what was not settled.
+    fn judge_rewind(&self, consumer: &BaseConsumer<Member>, number: u32) -> Result<(), Error> {
         let topic = &self.shared.topic;
         let ask = |place| {
             let found = self.cluster.offsets(topic, [number], place);
             found.map(|offsets| offsets.first().map_or(0, |(_, offset)| *offset))
         };
         let high = ask(Place::High)?;
-        let same = high >= read && rewind.lowest >= rewind.began;
-        let target = if same { read } else { ask(rewind.place())? };
+        let place = {
+            let mut state = self.shared.state.lock();
+            let Some(partition) = state.partitions.get_mut(&number) else { return Ok(()) };
+            match partition.judge_rewind(Some(high), Instant::now()) {
+                Verdict::Unknown => return Ok(()),
+                Verdict::Twice => {
+                    partition.rewound = None;
+                    return Ok(());
+                }
+                Verdict::Truncated => rewind::place(partition.youngest_ms, now_ms()),
+            }
+        };
+        let from = ask(place)?;
         {
             let mut state = self.shared.state.lock();
             let Some(partition) = state.partitions.get_mut(&number) else { return Ok(()) };
-            if same {
-                partition.came_twice();
-                return Ok(());
-            }
+            let target = from.min(partition.progress.base());
+            let (read, lowest) = (partition.read, partition.rewound.map_or(high, |rewound| rewound.lowest));
             partition.high = high;
             state.reset(number, target);
             let message = format!(
-                "partition {number} of topic {topic} was truncated or made anew: offset {read} had been reached, {} came again; \
-                 it is read from offset {target} on",
-                rewind.lowest
+                "partition {number} of topic {topic} was truncated or made anew: offset {read} had been reached, {lowest} came \
+                 again; it is read from offset {target} on"
             );
-            state.gap(0, message);
+            state.gap(None, message);
+            drop(state);
+            self.shared.wake();
+            self.seek(consumer, number, target);
         }
-        self.shared.wake();
-        self.seek(consumer, number, target);
         Ok(())
     }
 
@@ -263,4 +247,9 @@ impl Reader {
             }
         }
     }
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

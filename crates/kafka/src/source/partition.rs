@@ -1,10 +1,11 @@
 //! One partition that is read here: what of it waits, and what of it is settled.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use broker::Note;
 
+use super::rewind::{Mark, Rewound};
 use super::slots::Received;
 use crate::progress::{self, Passed, Progress};
 
@@ -32,6 +33,8 @@ pub(super) struct Partition {
     pub(super) high: u64,
     /// Hand out nothing at or after this.
     pub(super) until: u64,
+    /// Where what was restored as settled ends, while it is not known whether the log goes as far: it is not read before.
+    pub(super) unjudged: Option<u64>,
     /// The metadata is too full to read on.
     pub(super) is_full: bool,
     /// librdkafka has been told to pause it.
@@ -47,10 +50,10 @@ pub(super) struct Partition {
     /// Where reading began here, and when the youngest record that came was taken in (milliseconds since the Unix epoch).
     pub(super) began: u64,
     pub(super) youngest_ms: u64,
-    /// The lowest offset that came though it is below `read`: that is to be looked into.
-    pub(super) rewound: Option<u64>,
-    /// What comes below this is known to be fetched twice.
-    twice_below: u64,
+    /// What came though it is below `read`: that is to be looked into.
+    pub(super) rewound: Option<Rewound>,
+    /// The last record that came.
+    pub(super) last: Option<Mark>,
 }
 
 impl Partition {
@@ -67,6 +70,7 @@ impl Partition {
             leaving: false,
             high,
             until,
+            unjudged: None,
             is_full: false,
             is_paused: false,
             durable: 0,
@@ -74,7 +78,7 @@ impl Partition {
             behind_since: None,
             youngest_ms: 0,
             rewound: None,
-            twice_below: 0,
+            last: None,
         }
     }
 
@@ -129,24 +133,7 @@ impl Partition {
 
     /// It is to be read, as far as it is concerned.
     pub(super) fn wants_reading(&self) -> bool {
-        !self.is_full && !self.leaving && self.next() < self.until
-    }
-
-    /// Whether an offset is below what had come before, which is noted.
-    pub(super) fn is_rewound(&mut self, offset: u64) -> bool {
-        if offset >= self.read {
-            return false;
-        }
-        if offset >= self.twice_below {
-            self.rewound = Some(self.rewound.map_or(offset, |lowest| lowest.min(offset)));
-        }
-        true
-    }
-
-    /// What came again is the same log: it was fetched twice.
-    pub(super) fn came_twice(&mut self) {
-        self.rewound = None;
-        self.twice_below = self.read;
+        !self.is_full && !self.leaving && self.unjudged.is_none() && self.next() < self.until
     }
 
     /// Librdkafka brought a record, or passed what is none. True: the record is to be handed out.
@@ -168,6 +155,17 @@ impl Partition {
             let passed = self.progress.skip_to(offset);
             self.jumped(from, offset, passed);
         }
+    }
+
+    /// Librdkafka stands at `position` and has brought nothing of what is before it: markers of transactions are passed
+    /// without a word. Beyond its end a partition is not ours to settle, whatever librdkafka has polled there.
+    pub(super) fn pass_silently(&mut self, position: u64) {
+        self.pass(position.min(self.high).min(self.until));
+    }
+
+    /// Nothing has come for so long, though there is more.
+    pub(super) fn is_behind(&self, now: Instant, patience: Duration) -> bool {
+        self.behind_since.is_some_and(|since| now.saturating_duration_since(since) >= patience)
     }
 
     fn jumped(&mut self, from: u64, to: u64, passed: Passed) {

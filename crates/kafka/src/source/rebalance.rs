@@ -19,6 +19,7 @@ use crate::cluster::{Cluster, Place};
 use crate::context::Context;
 use crate::group::{self, Committed};
 use crate::progress::Progress;
+use crate::standing;
 
 /// What the holders of a leaving partition's records have to settle them.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -42,8 +43,12 @@ pub(super) struct Member {
 struct Found {
     partition: u32,
     committed: Option<Committed>,
-    low: u64,
-    high: u64,
+    /// Where its log begins and ends; `None` while nobody leads it.
+    low: Option<u64>,
+    high: Option<u64>,
+    /// What was settled is of another log, or of one that was truncated: where it ends, transactions that are open
+    /// included.
+    truncated: Option<u64>,
 }
 
 impl ClientContext for Member {
@@ -72,6 +77,7 @@ impl Member {
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
         let numbers = partitions(list);
         let found = if numbers.is_empty() { Vec::new() } else { self.find(consumer, &numbers) };
+        self.resume(consumer, &numbers);
         let mut state = self.shared.state.lock();
         for one in found {
             let (partition, gap) = restore(&self.shared.topic, &one, self.until(one.partition));
@@ -95,6 +101,17 @@ impl Member {
         drop(state);
         tracing::info!(group = self.shared.name, topic = self.shared.topic, new = ?numbers, all = ?read, "partitions assigned");
         self.shared.wake();
+    }
+
+    /// librdkafka remembers that it was told to pause a partition, also while that is somebody else's.
+    fn resume(&self, consumer: &BaseConsumer<Self>, numbers: &[u32]) {
+        let mut list = TopicPartitionList::with_capacity(numbers.len());
+        for number in numbers {
+            list.add_partition(&self.shared.topic, number.cast_signed());
+        }
+        if let Err(error) = consumer.resume(&list) {
+            tracing::warn!(group = self.shared.name, %error, "new partitions cannot be resumed");
+        }
     }
 
     fn until(&self, partition: u32) -> u64 {
@@ -126,17 +143,19 @@ impl Member {
 
     fn ask(&self, consumer: &BaseConsumer<Self>, numbers: &[u32]) -> Result<Vec<Found>, broker::Error> {
         let topic = &self.shared.topic;
-        let mut committed = group::committed(consumer, &self.shared.name, topic, numbers)?;
-        let lows = self.cluster.offsets(topic, numbers.iter().copied(), Place::Low)?;
-        let highs: BTreeMap<u32, u64> =
-            self.cluster.offsets(topic, numbers.iter().copied(), Place::High)?.into_iter().collect();
-        let found = |(partition, low)| Found {
-            partition,
-            committed: committed.remove(&partition),
-            low,
-            high: highs.get(&partition).copied().unwrap_or(low),
+        let mut committed = group::committed_of_member(consumer, &self.shared.name, topic, numbers)?;
+        // A partition that nobody leads is no reason not to read the others.
+        let lows = self.cluster.known_offsets(topic, numbers, Place::Low);
+        let highs = self.cluster.known_offsets(topic, numbers, Place::High);
+        let mut truncated = standing::truncated(&self.cluster, topic, &committed, &highs)?;
+        let found = |number: &u32| Found {
+            partition: *number,
+            committed: committed.remove(number),
+            low: lows.get(number).copied(),
+            high: highs.get(number).copied(),
+            truncated: truncated.remove(number),
         };
-        Ok(lows.into_iter().map(found).collect())
+        Ok(numbers.iter().map(found).collect())
     }
 
     /// Gives partitions away in good order: nothing new is handed out, what is held may be settled for a while, and what
@@ -211,20 +230,29 @@ fn partitions(list: &TopicPartitionList) -> Vec<u32> {
     list.elements().iter().map(|element| element.partition().cast_unsigned()).collect()
 }
 
-/// A partition as its last owner left it, and what was lost since: how many records, and where.
-fn restore(topic: &str, found: &Found, until: u64) -> (Partition, Option<(u64, String)>) {
+/// What was lost of a partition: how many records, where that is known, and a sentence.
+type Lost = (Option<u64>, String);
+
+/// A partition as its last owner left it, and what was lost since.
+fn restore(topic: &str, found: &Found, until: u64) -> (Partition, Option<Lost>) {
     let number = found.partition;
-    let Some(committed) = &found.committed else {
-        // A partition that is younger than the subscription.
-        return (Partition::new(number, Progress::new(found.low), found.high, until), None);
+    let new = |progress: Progress| {
+        // Where the log ends is asked every second; until it is known, nothing is said to be unread.
+        let high = found.high.unwrap_or(progress.base());
+        Partition::new(number, progress, high, until)
     };
-    if committed.offset > found.high {
+    let Some(committed) = &found.committed else {
+        // A partition that is younger than the subscription, whose records are its own from the first one on.
+        return (new(Progress::new(found.low.unwrap_or(0))), None);
+    };
+    if let Some(end) = found.truncated {
+        let low = found.low.unwrap_or(0);
         let message = format!(
-            "partition {number} of topic {topic} ends at offset {}, before the {} that had been settled: it was truncated or \
-             made anew, and is read from its beginning",
-            found.high, committed.offset
+            "partition {number} of topic {topic} ends at offset {end}, before the {} that had been settled: it was truncated \
+             or made anew, and is read from its beginning",
+            standing::told_end(committed)
         );
-        return (Partition::new(number, Progress::new(found.low), found.high, until), Some((0, message)));
+        return (new(Progress::new(low)), Some((None, message)));
     }
     let (mut progress, strange) = Progress::restore(committed.offset, &committed.metadata);
     if let Some(reason) = strange {
@@ -236,16 +264,23 @@ fn restore(topic: &str, found: &Found, until: u64) -> (Partition, Option<(u64, S
     }
     // The revision before: that what was lost has passed is worth a commit.
     let before = progress.revision();
-    let lost = progress.lose_below(found.low);
+    let lost = found.low.map_or(0, |low| progress.lose_below(low));
     let gap = (lost > 0).then(|| {
         let message = format!(
             "{lost} unsettled records of partition {number} of topic {topic}, from offset {} on, were removed by retention \
              (the partition begins at {})",
-            committed.offset, found.low
+            committed.offset,
+            found.low.unwrap_or(0)
         );
-        (lost, message)
+        (Some(lost), message)
     });
-    let mut partition = Partition::new(number, progress, found.high, until);
+    // Whether it is still the same log is judged once it has a leader.
+    let unjudged = found.high.is_none().then(|| progress.told_end()).flatten();
+    let mut partition = new(progress);
     partition.durable_revision = before;
+    partition.unjudged = unjudged;
     (partition, gap)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use broker::{Credit, Delivery, Error, Gap, Input, Lag, Lease, Note, Payload, Pos
 use super::commit::Commits;
 use super::moves::Command;
 use super::partition::Partition;
+use super::rewind::Mark;
 use super::slots::{Held, Received, Slots};
 
 /// Most inputs of one poll, so that a long backlog does not keep its task from settling.
@@ -238,7 +239,7 @@ impl State {
     /// A record came.
     pub(super) fn receive(&mut self, number: u32, received: Received) {
         let Some(partition) = self.partitions.get_mut(&number) else { return };
-        if partition.is_rewound(received.offset) {
+        if partition.is_rewound(&received, Instant::now()) {
             return;
         }
         partition.youngest_ms = partition.youngest_ms.max(received.published_ms);
@@ -247,6 +248,7 @@ impl State {
             partition.pass(partition.until);
             return;
         }
+        partition.last = Some(Mark::of(&received));
         if partition.receive(received.offset) {
             self.queued_records += 1;
             self.queued_bytes += u64::from(received.bytes);
@@ -296,9 +298,9 @@ impl State {
         self.slots.iter().any(leaves)
     }
 
-    pub(super) fn gap(&mut self, records: u64, message: String) {
+    pub(super) fn gap(&mut self, records: Option<u64>, message: String) {
         tracing::error!(topic = self.topic, "{message}");
-        self.outbox.push_back(Input::Gap(Gap { records: Some(records), message }));
+        self.outbox.push_back(Input::Gap(Gap { records, message }));
     }
 
     pub(super) fn lag(&self, now_ms: u64) -> Lag {

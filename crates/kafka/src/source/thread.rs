@@ -148,9 +148,14 @@ impl Reader {
             }
             if checked.elapsed() >= IDLE {
                 checked = now;
+                self.judge_rewinds(consumer);
                 if let Some(end) = self.check(consumer) {
                     return end;
                 }
+            }
+            if self.shared.state.lock().restart.is_some() {
+                // Where librdkafka could not be moved, what it brings is from elsewhere than where the progress stands.
+                continue;
             }
             self.pause_and_resume(consumer, stalled);
             if !stalled && !self.has_room() {
@@ -245,17 +250,16 @@ impl Reader {
 
     /// Looks after partitions from which nothing comes, though there is more.
     fn check(&self, consumer: &BaseConsumer<Member>) -> Option<End> {
-        self.judge_rewinds(consumer);
         let now = Instant::now();
         let (idle, silent, known) = {
             let mut state = self.shared.state.lock();
+            if state.restart.is_some() {
+                return None;
+            }
             state.judge_fullness();
             state.mark_behind(now);
-            let since = |partition: &super::partition::Partition| {
-                partition.behind_since.map_or(Duration::ZERO, |since| now - since)
-            };
-            let idle = state.partitions.values().any(|partition| since(partition) >= IDLE);
-            let silent = state.partitions.values().find(|partition| since(partition) >= SILENCE);
+            let idle = state.partitions.values().any(|partition| partition.is_behind(now, IDLE));
+            let silent = state.partitions.values().find(|partition| partition.is_behind(now, SILENCE));
             // A partition without a leader is no fault of the member's; its end cannot be learnt then.
             let known = state.trouble.is_none() && state.ends_at.is_some_and(|at| now - at < ENDS);
             (idle, silent.map(|partition| partition.number), known)
@@ -269,8 +273,9 @@ impl Reader {
             for element in positions.elements() {
                 if let rdkafka::Offset::Offset(offset) = element.offset()
                     && let Some(partition) = state.partitions.get_mut(&element.partition().cast_unsigned())
+                    && partition.is_behind(now, IDLE)
                 {
-                    partition.pass(offset.cast_unsigned().min(partition.high));
+                    partition.pass_silently(offset.cast_unsigned());
                 }
             }
             drop(state);
@@ -310,8 +315,11 @@ struct Ending(Arc<Shared>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        drop(self.0.member.lock().take());
+        // Nobody is waited for any more while the member gives back its partitions.
         self.0.end();
+        // The guard is let go of first: the member's own callbacks lock it again while it ends.
+        let last = self.0.member.lock().take();
+        drop(last);
     }
 }
 
@@ -350,3 +358,6 @@ fn received(message: &BorrowedMessage<'_>) -> (u32, Received) {
     };
     (message.partition().cast_unsigned(), received)
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,11 @@ impl State {
         for (number, high) in highs {
             if let Some(partition) = self.partitions.get_mut(number) {
                 partition.high = *high;
+                if partition.unjudged.take().is_some_and(|told| told > *high) {
+                    // The next member judges with all that it takes.
+                    self.restart =
+                        Some(format!("partition {number} may have been truncated while nobody led it"));
+                }
             }
         }
         for (number, low) in lows {
@@ -120,7 +125,7 @@ impl State {
                      before they were read (the partition begins at {low})",
                     self.topic()
                 );
-                self.gap(lost, message);
+                self.gap(Some(lost), message);
             }
         }
     }

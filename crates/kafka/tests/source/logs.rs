@@ -6,6 +6,7 @@ use std::time::Duration;
 use broker::{Body, Credit, Driver, Payload, Position, Settle};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -172,6 +173,57 @@ async fn what_retention_took_before_it_was_read_is_a_gap_with_its_count() {
     assert!(lost > RECORDS / 2, "most were lost: {lost}");
 }
 
+/// Deletes a topic and makes it anew, with what the subscription begins with.
+async fn make_anew(driver: &dyn Driver, subscription: &broker::Subscription) {
+    let topic = subscription.topic.as_str();
+    admin().delete_topics(&[topic], &AdminOptions::new()).await.expect("the topic can be deleted");
+    tokio::time::timeout(PATIENCE, async {
+        while driver.ensure(subscription).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("the topic can be made anew");
+}
+
+/// What is settled out of order reaches beyond the new log's end, though the committed offset does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_settled_behind_a_stuck_record_says_nothing_of_another_log() {
+    let driver = Cluster::new(&[]).connect();
+    let topic = unique("topic");
+    let subscription = subscription(&topic);
+    driver.ensure(&subscription).await.expect("a subscription can be made sure of");
+    publish(&*driver, &topic, 1..=40, 1).await;
+    let mut reader = Reader::open(&*driver, &subscription, AMPLE).await;
+    reader.hold(40).await;
+    reader.held.retain(|_, delivery| crate::reader::number(delivery) > 1);
+    reader.finish();
+    reader.source.close().await.expect("a source closes on a broker that is well");
+    // The broker forgets a deleted topic's commits; where a log was truncated they stay.
+    let (name, of) = (subscription.name.clone(), topic.clone());
+    let (group, commits) = tokio::task::spawn_blocking(move || {
+        let group: BaseConsumer = foreign().set("group.id", &name).create().expect("a consumer can be made");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&of, 0, 3);
+        let commits = group.committed_offsets(list, PATIENCE).expect("the group has commits");
+        (group, commits)
+    })
+    .await
+    .expect("the commits are read");
+    make_anew(&*driver, &subscription).await;
+    let other = Cluster::new(&[]).connect();
+    publish(&*other, &topic, 101..=108, 1).await;
+    tokio::task::spawn_blocking(move || group.commit(&commits, CommitMode::Sync))
+        .await
+        .expect("the commits are written")
+        .expect("nobody reads the group");
+    let mut reader = Reader::open(&*other, &subscription, AMPLE).await;
+    reader.hold(8).await;
+    assert_eq!(reader.numbers(), (101..=108).collect::<Vec<_>>(), "all of the new log comes");
+    assert_eq!(reader.gaps.len(), 1, "and that the old one is gone is told: {:?}", reader.gaps);
+    assert_eq!(reader.gaps[0].records, None, "how much of it was not settled nobody knows");
+}
+
 /// The same name, another log: what comes is not taken for what was settled of the old one.
 async fn made_anew(while_open: bool) {
     let driver = Cluster::new(&[]).connect();
@@ -189,14 +241,7 @@ async fn made_anew(while_open: bool) {
         reader.source.close().await.expect("a source closes on a broker that is well");
         None
     };
-    admin().delete_topics(&[&topic], &AdminOptions::new()).await.expect("the topic can be deleted");
-    tokio::time::timeout(PATIENCE, async {
-        while driver.ensure(&subscription).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    })
-    .await
-    .expect("the topic can be made anew");
+    make_anew(&*driver, &subscription).await;
     // A new process, which knows nothing of the old topic.
     let other = Cluster::new(&[]).connect();
     publish(&*other, &topic, 101..=108, 8).await;

@@ -27,6 +27,11 @@ pub struct Subscription {
     pub ordered: bool,
     /// Hand out nothing appended after this position (a redrive reads up to where its topic ended when asked).
     pub until: Option<Position>,
+    /// The topic keeps what this subscription has not settled for however long that takes, and its cursor stays though
+    /// nobody reads it for months, as far as the broker lets us say so: that of a dead-letter topic. Looked at by
+    /// [`Driver::ensure`], which creates such a topic accordingly. For any other subscription the topic keeps what the
+    /// broker's retention says.
+    pub keeps_unsettled: bool,
 }
 
 /// How far a subscription is behind.

@@ -21,7 +21,14 @@ fn record(key: Option<u8>, number: u64) -> Record {
 }
 
 fn subscription(ordered: bool) -> Subscription {
-    Subscription { name: "svc.sub".into(), topic: TOPIC.into(), start: Start::Earliest, ordered, until: None }
+    Subscription {
+        name: "svc.sub".into(),
+        topic: TOPIC.into(),
+        start: Start::Earliest,
+        ordered,
+        until: None,
+        keeps_unsettled: false,
+    }
 }
 
 /// A caller that publishes at random, settles at random, crashes the model now and then, and keeps account.

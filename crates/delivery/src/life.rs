@@ -228,13 +228,12 @@ fn answered(shared: Arc<Shared>, opening: BoxFuture<'static, Opened>) -> BoxFutu
 }
 
 /// Makes the subscription, its dead-letter topic, the subscription on that, and its reply topic durable, then opens the
-/// first. The source
-/// hands nothing out before it is granted credit.
+/// first. The source hands nothing out before it is granted credit.
 fn open(spec: Arc<Spec>, shared: Arc<Shared>, publisher: Publisher) -> BoxFuture<'static, Opened> {
     Box::pin(async move {
         spec.driver.ensure(&spec.durable).await?;
         let letters = &spec.dead_letter;
-        letters.driver.ensure_topic(&letters.on_broker).await?;
+        // Topic and subscription at once: only so does the broker know that this topic is to keep what it holds.
         letters.driver.ensure(&spec.redrive(None)).await?;
         if let Some(replies) = spec.reply_topic.as_deref().and_then(|name| publisher.topic(name)) {
             replies.driver.ensure_topic(&replies.on_broker).await?;

@@ -71,6 +71,7 @@ impl Spec {
             start: broker::Start::Earliest,
             ordered: self.durable.ordered,
             until,
+            keeps_unsettled: true,
         }
     }
 

@@ -57,6 +57,7 @@ fn subscription(name: &str) -> Subscription {
         start: Start::Earliest,
         ordered: true,
         until: None,
+        keeps_unsettled: false,
     }
 }
 

@@ -105,6 +105,7 @@ async fn a_million() {
         start: Start::Earliest,
         ordered: true,
         until: None,
+        keeps_unsettled: false,
     };
     {
         let broker = Embedded::open(config()).expect("it opens");

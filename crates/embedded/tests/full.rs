@@ -30,6 +30,7 @@ async fn a_full_disk_refuses_drains_and_takes_more() {
         start: Start::Earliest,
         ordered: true,
         until: None,
+        keeps_unsettled: false,
     };
     broker.ensure(&wanted).await.unwrap();
     let mut source = broker.open(&wanted, Credit { events: 10_000, bytes: 0 }).await.unwrap();

@@ -33,7 +33,14 @@ struct Walk<'a> {
 }
 
 fn subscription() -> Subscription {
-    Subscription { name: "s".into(), topic: "t".into(), start: Start::Earliest, ordered: true, until: None }
+    Subscription {
+        name: "s".into(),
+        topic: "t".into(),
+        start: Start::Earliest,
+        ordered: true,
+        until: None,
+        keeps_unsettled: false,
+    }
 }
 
 async fn open(path: &Path, credit: Credit) -> (Arc<Embedded>, Box<dyn Source>) {

@@ -13,6 +13,7 @@ use crate::operate::Keeper;
 use crate::publish::Publishing;
 use crate::settings::Settings;
 use crate::source::Readers;
+use crate::topics::Retention;
 use crate::{browse, group, operate, source, topics};
 
 /// A Kafka cluster. It may be unreachable when this is made: it is reached when something is asked of it.
@@ -133,14 +134,16 @@ impl Driver for Kafka {
     fn ensure_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             self.open.usable()?;
-            topics::ensure(&self.cluster, topic).await
+            topics::ensure(&self.cluster, topic, Retention::Default).await
         })
     }
 
     fn ensure<'a>(&'a self, subscription: &'a Subscription) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             self.open.usable()?;
-            topics::ensure(&self.cluster, &subscription.topic).await?;
+            let retention =
+                if subscription.keeps_unsettled { Retention::Endless } else { Retention::Default };
+            topics::ensure(&self.cluster, &subscription.topic, retention).await?;
             group::ensure(&self.cluster, subscription).await?;
             self.open.learn(subscription);
             Ok(())

@@ -1,17 +1,19 @@
 //! Topics: looked up, created where that is allowed, and what the cluster says of them.
 
 mod ensure;
+mod retention;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::RwLock;
 use rdkafka::metadata::Metadata;
 
 pub(crate) use ensure::ensure;
+pub(crate) use retention::Retention;
 
 /// What is known of the topics that this process uses: no more of them than the configuration names.
 #[derive(Debug, Default)]
@@ -24,6 +26,7 @@ pub(crate) struct Topics {
 pub(crate) struct Facts {
     bytes_max: AtomicU32,
     partitions: AtomicU32,
+    is_retention_known: AtomicBool,
 }
 
 impl Facts {
@@ -34,6 +37,16 @@ impl Facts {
 
     pub(crate) fn set_bytes_max(&self, bytes: u32) {
         self.bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether it was found out how long the topic keeps its records.
+    pub(crate) fn is_retention_known(&self) -> bool {
+        self.is_retention_known.load(Ordering::Relaxed)
+    }
+
+    /// It was found out. True for the first who says so.
+    pub(crate) fn retention_is_known(&self) -> bool {
+        !self.is_retention_known.swap(true, Ordering::Relaxed)
     }
 
     /// The topic has at least so many partitions.

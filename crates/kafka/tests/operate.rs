@@ -12,8 +12,14 @@ const CREDIT: Credit = Credit { events: 1000, bytes: 10 << 20 };
 
 async fn subscribed(ground: &Ground, topic: &str) -> Subscription {
     let name = ground.unique("operate");
-    let subscription =
-        Subscription { name, topic: topic.into(), start: Start::Earliest, ordered: true, until: None };
+    let subscription = Subscription {
+        name,
+        topic: topic.into(),
+        start: Start::Earliest,
+        ordered: true,
+        until: None,
+        keeps_unsettled: false,
+    };
     ground.driver.ensure(&subscription).await.expect("a subscription can be made");
     subscription
 }

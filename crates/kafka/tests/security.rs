@@ -17,7 +17,14 @@ const CREDIT: Credit = Credit { events: 100, bytes: 1 << 20 };
 
 fn subscription(topic: &str) -> Subscription {
     let name = unique("rider");
-    Subscription { name, topic: topic.into(), start: Start::Earliest, ordered: true, until: None }
+    Subscription {
+        name,
+        topic: topic.into(),
+        start: Start::Earliest,
+        ordered: true,
+        until: None,
+        keeps_unsettled: false,
+    }
 }
 
 /// All that the driver does, once: every client of it connects.

@@ -274,6 +274,7 @@ impl Simulation {
             start: Start::Earliest,
             ordered: self.policy.ordering == engine::Ordering::Key,
             until: None,
+            keeps_unsettled: false,
         };
         let opened = self
             .model

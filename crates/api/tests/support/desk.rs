@@ -110,6 +110,7 @@ fn billing(driver: &Arc<Fake>) -> Spec {
             start: Start::Earliest,
             ordered: true,
             until: None,
+            keeps_unsettled: false,
         },
         topic: "orders".into(),
         broker: "local".into(),

@@ -49,6 +49,7 @@ impl<F: Fixture> Bench<F> {
             start: Start::Earliest,
             ordered: true,
             until: None,
+            keeps_unsettled: false,
         }
     }
 

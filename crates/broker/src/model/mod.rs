@@ -42,6 +42,7 @@
 //!     start: Start::Earliest,
 //!     ordered: true,
 //!     until: None,
+//!     keeps_unsettled: false,
 //! };
 //! let mut now = Duration::ZERO;
 //! model.ensure(now, &subscription)?;

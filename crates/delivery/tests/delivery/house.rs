@@ -144,6 +144,7 @@ impl House {
                 start: Start::Earliest,
                 ordered: true,
                 until: None,
+                keeps_unsettled: false,
             },
             topic: "orders".into(),
             broker: "local".into(),

@@ -87,8 +87,14 @@ mod tests {
         let unique = uuid::Uuid::now_v7().simple();
         let (name, topic) = (format!("keep-{unique}"), format!("kept-{unique}"));
         let start = Start::Earliest;
-        let subscription =
-            Subscription { name: name.clone(), topic: topic.clone(), start, ordered: true, until: None };
+        let subscription = Subscription {
+            name: name.clone(),
+            topic: topic.clone(),
+            start,
+            ordered: true,
+            until: None,
+            keeps_unsettled: false,
+        };
         driver.ensure(&subscription).await.unwrap();
         let cluster = Cluster::new(settings).unwrap();
         blocking(move || {

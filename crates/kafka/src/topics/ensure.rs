@@ -4,32 +4,57 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Error, ErrorKind};
-use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::cluster::{ASK, Cluster};
 use crate::errors;
 use crate::settings::CreateTopics;
 
+use super::Facts;
+use super::retention::{Kept, Retention};
+
 /// How long a topic that was created may take until the cluster shows it.
 const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Makes sure that a topic exists and can be written to, and learns what it takes. Errors: `NotFound` where it does not
-/// exist and is not to be created, `Denied` where the broker's ACLs are in the way.
-pub(crate) async fn ensure(cluster: &Arc<Cluster>, topic: &str) -> Result<(), Error> {
+/// Makes sure that a topic exists and can be written to, and learns what it takes and keeps. Where it has to be created it
+/// gets the retention that is asked for; that of an existing topic is its owner's, who is told where it is too short.
+/// Errors: `NotFound` where it does not exist and is not to be created, `Denied` where the broker's ACLs are in the way.
+pub(crate) async fn ensure(cluster: &Arc<Cluster>, topic: &str, retention: Retention) -> Result<(), Error> {
     if blocking(cluster, topic, Cluster::partitions).await.map_or_else(absent, |_| Ok(false))? {
         let Some(how) = cluster.settings.create_topics else { return Err(missing(topic)) };
-        create(cluster, topic, how).await?;
+        create(cluster, topic, how, retention).await?;
         shown(cluster, topic).await?;
     }
     let facts = cluster.topics.facts(topic);
-    if facts.bytes_max().is_none()
-        && let Some(bytes) = bytes_max(cluster, topic).await
+    let is_unsure = retention == Retention::Endless && !facts.is_retention_known();
+    if (facts.bytes_max().is_none() || is_unsure)
+        && let Some(config) = config(cluster, topic).await
     {
-        facts.set_bytes_max(bytes);
+        learn(topic, &facts, &config, retention);
     }
     Ok(())
+}
+
+fn learn(topic: &str, facts: &Facts, config: &ConfigResource, retention: Retention) {
+    let value = |name| config.get(name).and_then(|entry| entry.value.as_deref());
+    if let Some(bytes) = value("max.message.bytes").and_then(|value| value.parse().ok()).filter(|b| *b > 0) {
+        facts.set_bytes_max(bytes);
+    }
+    // Told once: what is asked for again after a reconnection is no news.
+    if retention == Retention::Endless
+        && let Some(kept) = Kept::read(value)
+        && facts.retention_is_known()
+        && let Some(loses) = kept.loses()
+    {
+        tracing::warn!(
+            topic,
+            "the cluster will remove dead letters of topic {topic} that nobody has redriven or purged: {loses}. Let it keep \
+             them: kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config \
+             cleanup.policy=delete,retention.ms=-1,retention.bytes=-1"
+        );
+    }
 }
 
 /// Asks the cluster on a thread that may wait. Where no answer came because no broker can be reached, the reason is told.
@@ -61,12 +86,20 @@ fn missing(topic: &str) -> Error {
     Error::new(ErrorKind::NotFound, message)
 }
 
-async fn create(cluster: &Arc<Cluster>, topic: &str, how: CreateTopics) -> Result<(), Error> {
+async fn create(
+    cluster: &Arc<Cluster>,
+    topic: &str,
+    how: CreateTopics,
+    retention: Retention,
+) -> Result<(), Error> {
     let what = || format!("topic {topic} cannot be created");
     let admin = blocking(cluster, topic, |cluster, _| cluster.admin()).await?;
     let partitions = how.partitions.map_or(-1, u32::cast_signed);
     let replication = TopicReplication::Fixed(how.replication_factor.map_or(-1, i32::from));
-    let new = NewTopic::new(topic, partitions, replication);
+    let mut new = NewTopic::new(topic, partitions, replication);
+    for (name, value) in retention.config() {
+        new = new.set(name, value);
+    }
     let options = AdminOptions::new().request_timeout(Some(2 * ASK)).operation_timeout(Some(ASK));
     let made = admin.create_topics([&new], &options).await.map_err(|error| errors::error(&what(), &error))?;
     match made.into_iter().next() {
@@ -111,25 +144,22 @@ async fn shown(cluster: &Arc<Cluster>, topic: &str) -> Result<(), Error> {
     })
 }
 
-/// A topic's `max.message.bytes`. `None` where the cluster does not tell: asking needs DESCRIBE_CONFIGS, which a publisher
-/// need not have. A record that is too large is then refused by the broker.
-async fn bytes_max(cluster: &Arc<Cluster>, topic: &str) -> Option<u32> {
+/// A topic's configuration. `None` where the cluster does not tell: asking needs DESCRIBE_CONFIGS, which nobody need have.
+/// A record that is too large is then refused by the broker, and how long the topic keeps its records remains unknown.
+async fn config(cluster: &Arc<Cluster>, topic: &str) -> Option<ConfigResource> {
     let admin = blocking(cluster, topic, |cluster, _| cluster.admin()).await.ok()?;
     let options = AdminOptions::new().request_timeout(Some(ASK));
     let asked = admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
-    let found = match asked.map(|mut found| found.pop()) {
-        Ok(Some(Ok(config))) => {
-            config.get("max.message.bytes").and_then(|entry| entry.value.as_ref()?.parse().ok())
-        }
+    match asked.map(|mut found| found.pop()) {
+        Ok(Some(Ok(config))) => Some(config),
         Ok(Some(Err(code))) => {
-            tracing::debug!(topic, %code, "what the topic takes is not told");
+            tracing::debug!(topic, %code, "what the topic takes and keeps is not told");
             None
         }
         Ok(None) => None,
         Err(error) => {
-            tracing::debug!(topic, %error, "what the topic takes is not told");
+            tracing::debug!(topic, %error, "what the topic takes and keeps is not told");
             None
         }
-    };
-    found.filter(|bytes| *bytes > 0)
+    }
 }

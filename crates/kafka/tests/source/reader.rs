@@ -32,6 +32,7 @@ pub(crate) fn subscription(topic: &str) -> Subscription {
         start: Start::Earliest,
         ordered: true,
         until: None,
+        keeps_unsettled: false,
     }
 }
 

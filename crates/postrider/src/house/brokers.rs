@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::drivers::Drivers;
-use super::topics::Topics;
+use super::topics::{Letters, Topics};
 
 /// How often health and lag are looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -30,6 +30,7 @@ pub(super) struct Watch {
     pub(super) drivers: Drivers,
     pub(super) publisher: Publisher,
     pub(super) subscriptions: Subscriptions,
+    pub(super) letters: Letters,
     pub(super) readiness: api::Readiness,
     pub(super) metrics: Metrics,
     pub(super) telemetry: Telemetry,
@@ -75,14 +76,15 @@ impl Watch {
     }
 
     /// Creates the configured topics, so that events can be published where nobody subscribes: a task for each broker,
-    /// since one that hangs is to hold up neither the others nor the watch.
+    /// since one that hangs is to hold up neither the others nor the watch. Dead-letter topics are the subscriptions'.
     fn ensure_topics(&self, tasks: &mut JoinSet<()>) -> watch::Receiver<BTreeMap<String, String>> {
         let topics = Topics::of(self.drivers.keys());
         for (name, driver) in &self.drivers {
-            let (publisher, broker) = (self.publisher.clone(), name.clone());
+            let (publisher, letters, broker) = (self.publisher.clone(), self.letters.clone(), name.clone());
             let names = move || {
                 let all = publisher.topics();
                 let here = all.iter().filter(|topic| *topic.broker == *broker);
+                let here = here.filter(|topic| !letters.has(&topic.broker, &topic.on_broker));
                 here.map(|topic| topic.on_broker.clone()).collect()
             };
             let driver = driver.clone();

@@ -103,6 +103,11 @@ impl House {
         for app in self.apps() {
             tasks.spawn(app_health::watch(app, self.subscriptions.clone(), stop.clone()));
         }
+        let letters = self.specs.iter().map(|spec| {
+            let letters = &spec.dead_letter;
+            (spec.broker.as_str(), &letters.broker, &letters.on_broker)
+        });
+        let letters = topics::Letters::of(letters);
         for spec in std::mem::take(&mut self.specs) {
             self.subscriptions.add(spec).map_err(Failure::failed)?;
         }
@@ -115,6 +120,7 @@ impl House {
             drivers: self.drivers.clone(),
             publisher: self.publisher.clone(),
             subscriptions: self.subscriptions.clone(),
+            letters,
             readiness: self.readiness.clone(),
             metrics: self.metrics.clone(),
             telemetry: self.telemetry.clone(),

@@ -116,6 +116,7 @@ fn subscription(
             start: start(settings.start),
             ordered: settings.ordering == config::Ordering::Key,
             until: None,
+            keeps_unsettled: false,
         },
         topic: settings.topic.clone(),
         broker: source.broker.to_string(),

@@ -1,6 +1,6 @@
 //! The configured topics on their brokers: ensured for each broker apart, for ever where need be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,26 @@ const REFUSED: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)]
 /// The brokers whose topics do not all exist yet, by name, and why.
 #[derive(Clone, Debug)]
 pub(super) struct Topics(watch::Sender<BTreeMap<String, String>>);
+
+/// The topics that dead letters go to, each by its broker and by its name there.
+///
+/// They are left to the subscriptions, which have them made so that they keep what they hold; made here they would keep it
+/// for as long as the broker has any topic. The broker's gate waits for its subscriptions too, so that nothing is published to a topic
+/// that does not exist yet. Of a subscription on another broker that is not so: its dead-letter topic is ensured here as well.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Letters(BTreeSet<(Arc<str>, Arc<str>)>);
+
+impl Letters {
+    /// Each subscription's broker, the broker of its dead letters, and their topic there.
+    pub(super) fn of<'a>(subscriptions: impl Iterator<Item = (&'a str, &'a Arc<str>, &'a Arc<str>)>) -> Self {
+        let here = subscriptions.filter(|(broker, of_letters, _)| *broker == &***of_letters);
+        Self(here.map(|(_, broker, topic)| (broker.clone(), topic.clone())).collect())
+    }
+
+    pub(super) fn has(&self, broker: &Arc<str>, topic: &Arc<str>) -> bool {
+        self.0.contains(&(broker.clone(), topic.clone()))
+    }
+}
 
 impl Topics {
     pub(super) fn of<'a>(brokers: impl Iterator<Item = &'a String>) -> Self {
@@ -125,6 +145,20 @@ mod tests {
 
     async fn until(seen: &mut watch::Receiver<Reasons>, wanted: impl FnMut(&Reasons) -> bool) {
         seen.wait_for(wanted).await.expect("it goes on until all topics exist");
+    }
+
+    #[test]
+    fn dead_letter_topics_are_left_to_the_subscriptions_whose_gate_waits_for_them() {
+        let [main, other, rejected]: [Arc<str>; 3] = ["main".into(), "other".into(), "rejected".into()];
+        let letters = Letters::of([("main", &main, &rejected)].into_iter());
+        assert!(letters.has(&main, &rejected), "its subscription has it made so that it keeps its letters");
+        assert!(!letters.has(&main, &"orders".into()), "topics of publishers are made here");
+        assert!(!letters.has(&other, &rejected), "another broker's topic of that name is another topic");
+        let across = Letters::of([("main", &other, &rejected)].into_iter());
+        assert!(
+            !across.has(&other, &rejected),
+            "the gate before its broker waits for no subscription on main"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -129,7 +129,7 @@ impl Cluster {
     }
 
     /// Those of the partitions that have a leader.
-    fn led(&self, topic: &str, partitions: &[u32]) -> Result<Vec<u32>, Error> {
+    pub(crate) fn led(&self, topic: &str, partitions: &[u32]) -> Result<Vec<u32>, Error> {
         let what = || format!("topic {topic} cannot be looked up");
         let metadata = self
             .reader()
@@ -157,7 +157,8 @@ impl Cluster {
         Ok(ends)
     }
 
-    fn offsets_now(
+    /// As [`offsets`](Self::offsets), asked once.
+    pub(crate) fn offsets_now(
         &self,
         topic: &str,
         partitions: impl IntoIterator<Item = u32>,
@@ -170,7 +171,15 @@ impl Cluster {
             Place::High => Offset::End,
             Place::At(ms) => Offset::Offset(ms.max(0)),
         };
-        let mut list = TopicPartitionList::new();
+        let partitions: Vec<u32> = partitions.into_iter().collect();
+        // What comes between the two questions may be as young as that, and is not to be passed over: so the end first.
+        let ends: BTreeMap<u32, u64> = match place {
+            Place::At(_) => {
+                self.offsets_now(topic, partitions.iter().copied(), Place::High)?.into_iter().collect()
+            }
+            Place::Low | Place::High => BTreeMap::new(),
+        };
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
             list.add_partition_offset(topic, partition.cast_signed(), asked).map_err(failed)?;
         }
@@ -180,18 +189,14 @@ impl Cluster {
         let found = self.reader().offsets_for_times(list, ASK).map_err(failed)?;
         self.pulse.beat();
         let mut offsets = Vec::with_capacity(found.count());
-        let mut beyond = Vec::new();
         for element in found.elements() {
             element.error().map_err(failed)?;
             let partition = element.partition().cast_unsigned();
             match element.offset() {
                 Offset::Offset(offset) => offsets.push((partition, offset.cast_unsigned())),
-                _ => beyond.push(partition),
+                // Nothing is as young as that: the end.
+                _ => offsets.extend(ends.get(&partition).map(|end| (partition, *end))),
             }
-        }
-        if !beyond.is_empty() && matches!(place, Place::At(_)) {
-            // Nothing is as young as that: the end.
-            offsets.extend(self.offsets_now(topic, beyond, Place::High)?);
         }
         offsets.sort_unstable();
         Ok(offsets)

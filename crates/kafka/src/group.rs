@@ -130,25 +130,42 @@ impl<'a> Group<'a> {
     fn ensure(&self, topic: &str, start: Start) -> Result<(), Error> {
         let partitions: Vec<u32> = (0..self.cluster.partitions(topic)?).collect();
         let committed = patiently(|| self.committed(topic, &partitions))?;
-        let missing: Vec<u32> =
-            partitions.iter().copied().filter(|partition| !committed.contains_key(partition)).collect();
-        if missing.is_empty() {
+        if committed.len() == partitions.len() {
             return Ok(());
         }
-        let is_new = committed.is_empty();
-        // A partition that came later belongs to the subscription from its first record on.
-        let place = if is_new { place(start) } else { Place::Low };
-        let begin = self.cluster.offsets(topic, missing, place)?;
-        let begin = begin
-            .into_iter()
-            .map(|(partition, offset)| (partition, Committed { offset, metadata: String::new() }));
-        match self.try_commit(topic, &begin.collect()) {
+        let begin = self.begin(topic, &partitions, &committed, start)?;
+        match self.try_commit(topic, &begin) {
             Ok(()) => Ok(()),
             // Somebody reads the group, in this state of the topic or an earlier one. Whoever reads a partition without an
             // offset begins at its earliest record, so nothing is lost.
             Err(error) if is_active(&error) => Ok(()),
             Err(error) => Err(self.failed(&error)),
         }
+    }
+
+    /// Where the partitions are to begin of which nothing is committed.
+    ///
+    /// Another process may be making sure of the same subscription, and its caller may have published since. So what is
+    /// committed is looked at again after the places were asked: where there is still nothing, the other one has not
+    /// returned before that, and whatever is published after its return is beyond the places that are found here.
+    fn begin(
+        &self,
+        topic: &str,
+        partitions: &[u32],
+        before: &BTreeMap<u32, Committed>,
+        start: Start,
+    ) -> Result<BTreeMap<u32, Committed>, Error> {
+        // A partition that came later belongs to the subscription from its first record on.
+        let place = if before.is_empty() { place(start) } else { Place::Low };
+        let missing = partitions.iter().copied().filter(|partition| !before.contains_key(partition));
+        let places = self.cluster.offsets(topic, missing, place)?;
+        let committed = patiently(|| self.committed(topic, partitions))?;
+        if before.is_empty() && !committed.is_empty() && committed.len() < partitions.len() {
+            // It is no longer new, but has grown.
+            return self.begin(topic, partitions, &committed, start);
+        }
+        let missing = places.into_iter().filter(|(partition, _)| !committed.contains_key(partition));
+        Ok(missing.map(|(number, offset)| (number, Committed { offset, metadata: String::new() })).collect())
     }
 
     fn failed(&self, error: &KafkaError) -> Error {

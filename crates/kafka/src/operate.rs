@@ -43,28 +43,28 @@ pub(crate) async fn purge(
         })
         .await;
     };
-    let (asked, whose) = (Arc::clone(&reader), chosen.clone());
-    let ends = blocking(move || {
+    let asked = Arc::clone(&reader);
+    let (chosen, ends) = blocking(move || {
         let partitions = cluster.partitions(&topic)?;
-        let wanted: Vec<u32> = match &whose {
-            Some(chosen) => {
-                chosen.iter().map(|(partition, _)| *partition).filter(|p| *p < partitions).collect()
-            }
+        // What is in no partition of the topic is no record.
+        let chosen: Option<Vec<_>> = chosen
+            .map(|chosen| chosen.into_iter().filter(|(partition, _)| *partition < partitions).collect());
+        let wanted: Vec<u32> = match &chosen {
+            Some(chosen) => chosen.iter().map(|(partition, _)| *partition).collect(),
             None => (0..partitions).collect(),
         };
         all_read_here(&cluster, &asked, &wanted)?;
-        match whose {
-            Some(_) => Ok(BTreeMap::new()),
-            None => Ok(cluster.offsets(&topic, wanted, Place::High)?.into_iter().collect()),
-        }
+        let ends: BTreeMap<u32, u64> = match &chosen {
+            Some(_) => BTreeMap::new(),
+            None => cluster.offsets(&topic, wanted, Place::High)?.into_iter().collect(),
+        };
+        Ok((chosen, ends))
     })
     .await?;
-    let count = match &chosen {
-        Some(chosen) => reader.purge(chosen),
-        None => reader.purge_below(&ends),
-    };
-    reader.flush().await?;
-    Ok(count)
+    match &chosen {
+        Some(chosen) => reader.purge(chosen).await,
+        None => reader.purge_below(&ends).await,
+    }
 }
 
 /// Moves a subscription's cursor in every partition: what stands before is settled, what stands at or after it is not.

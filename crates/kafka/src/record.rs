@@ -122,17 +122,21 @@ pub(crate) fn encode(record: Record, structured: bool) -> Encoded {
     Encoded { about: About { key, value, bytes, batch_bytes }, headers }
 }
 
-/// The record that a message holds. Copies what it needs: librdkafka's buffer is not held on to.
-pub(crate) fn of_message(message: &BorrowedMessage<'_>) -> Record {
+/// The record that a message holds, and the bytes of its key, value and headers. Copies what it needs: librdkafka's
+/// buffer is not held on to.
+pub(crate) fn of_message(message: &BorrowedMessage<'_>) -> (Record, usize) {
+    let size = message.key_len() + message.payload_len();
     let headers = match headers(message) {
         Ok(headers) => headers,
         Err(reason) => {
             let bytes = message.payload().map_or_else(Bytes::new, Bytes::copy_from_slice);
             let (body, key) = (Body::Foreign { bytes, reason }, message.key().and_then(key));
-            return Record { key, body, hop: broker::Hop::default(), letter: None };
+            return (Record { key, body, hop: broker::Hop::default(), letter: None }, size);
         }
     };
-    decode(Incoming {
+    let of_header = |(name, value): &Named<'_>| name.len() + value.map_or(0, <[u8]>::len);
+    let size = size + headers.iter().map(of_header).sum::<usize>();
+    let record = decode(Incoming {
         topic: message.topic(),
         partition: message.partition().cast_unsigned(),
         offset: message.offset().cast_unsigned(),
@@ -140,7 +144,8 @@ pub(crate) fn of_message(message: &BorrowedMessage<'_>) -> Record {
         key: message.key(),
         value: message.payload().map(Bytes::copy_from_slice),
         headers: headers.iter().copied(),
-    })
+    });
+    (record, size)
 }
 
 /// A message's headers. rdkafka panics on a name that is not UTF-8, which any foreign producer can write: that is the

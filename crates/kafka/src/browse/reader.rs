@@ -315,8 +315,8 @@ fn keep(lanes: &mut Lanes, settled: Option<&Settled>, message: &BorrowedMessage<
         return;
     }
     let ms = message.timestamp().to_millis().map_or(0, |ms| ms.max(0).cast_unsigned());
-    let bytes = message.payload_len() + message.key_len() + RECORD_BYTES;
-    lanes.push(partition, offset, ms, record::of_message(message), bytes);
+    let (record, bytes) = record::of_message(message);
+    lanes.push(partition, offset, ms, record, bytes + RECORD_BYTES);
 }
 
 /// A consumer that joins no group. librdkafka wants a group's name of it nevertheless, and looks for that group's

@@ -7,6 +7,7 @@ use broker::{Error, ErrorKind, Start};
 use crate::cluster::{Cluster, Place};
 use crate::group::{self, Committed, Group, patiently};
 use crate::progress::Progress;
+use crate::source::untold;
 use crate::standing;
 
 /// The most characters of metadata that a broker takes by default (`offset.metadata.max.bytes`).
@@ -65,12 +66,7 @@ pub(super) fn purge(cluster: &Cluster, name: &str, topic: &str, chosen: &[(u32, 
         let progress = &cursors[number].progress;
         let encoded = progress.encode(METADATA_MAX);
         if let Some(told_below) = encoded.told_below {
-            let message = format!(
-                "so many records of partition {number} are settled one by one that they can only be remembered up to \
-                 offset {told_below}: nothing was changed; settle those from offset {} on first, or all",
-                progress.base()
-            );
-            return Err(Error::new(ErrorKind::Conflict, message));
+            return Err(untold(*number, told_below, progress.base()));
         }
         *commit = Committed { offset: progress.base(), metadata: encoded.text };
     }

@@ -16,6 +16,8 @@ use crate::cluster::Cluster;
 use crate::driver::Open;
 use crate::group::{self, Group};
 
+/// Soon, for processes that do not live for long: jobs, and services that are scaled to nothing.
+const FIRST: Duration = Duration::from_secs(60);
 /// Often enough for a cluster that forgets after a day.
 const EVERY: Duration = Duration::from_secs(6 * 3600);
 
@@ -30,7 +32,9 @@ impl Keeper {
         let (ends, ended) = channel();
         let (cluster, open) = (Arc::downgrade(cluster), Arc::downgrade(open));
         let run = move || {
-            while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            let mut wait = FIRST;
+            while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                wait = EVERY;
                 let (Some(cluster), Some(open)) = (cluster.upgrade(), open.upgrade()) else { return };
                 keep_all(&cluster, &open);
             }

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{BoxFuture, Error};
-use futures::channel::oneshot;
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::flush::{Flush, Loss};
+use super::partition::{Partition, Refused};
+use super::rebalance::Member;
 use super::shared::Shared;
 use super::state::{Phase, State};
 
@@ -21,13 +22,16 @@ const EVERY: Duration = Duration::from_millis(80);
 const SETTLES_MAX: u64 = 1000;
 /// Until a commit that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
+/// Until a partition whose commits the broker does not take is tried again.
+const REFUSED: Duration = Duration::from_secs(1);
 /// The most characters of metadata that a broker takes (`offset.metadata.max.bytes`), by default.
 const METADATA_MAX: usize = 4096;
 
 /// What a commit says of one partition.
 #[derive(Debug)]
-struct Captured {
-    partition: u32,
+pub(super) struct Captured {
+    pub(super) partition: u32,
+    incarnation: u64,
     offset: u64,
     metadata: String,
     /// The progress that it tells, and the last settle of the source before it.
@@ -43,17 +47,18 @@ pub(super) struct Commits {
     since: Option<Instant>,
     /// After a failure.
     not_before: Option<Instant>,
-    /// Who waits, and for which settle.
-    flushes: Vec<(u64, oneshot::Sender<()>)>,
-    /// Partitions that have left are being committed for the last time.
-    finals: u32,
+    pub(super) flushes: Vec<Flush>,
+    /// The last settle when the source was last flushed.
+    pub(super) flushed: u64,
+    /// The last settle of partitions that have left and are being committed for the last time.
+    pub(super) last: Option<u64>,
     /// The most characters of metadata that the broker takes, and the most that it is known to have taken.
-    metadata_max: usize,
+    pub(super) metadata_max: usize,
     metadata_proven: usize,
     /// Why the last commit failed.
     pub(super) trouble: Option<String>,
-    /// Why the last settles of a partition that left could not be committed.
-    pub(super) lost: Option<String>,
+    /// The last settles of a partition that went, where they could not be committed.
+    pub(super) lost: Option<Loss>,
 }
 
 impl Default for Commits {
@@ -63,7 +68,8 @@ impl Default for Commits {
             since: None,
             not_before: None,
             flushes: Vec::new(),
-            finals: 0,
+            flushed: 0,
+            last: None,
             metadata_max: METADATA_MAX,
             metadata_proven: 0,
             trouble: None,
@@ -87,7 +93,7 @@ impl Commits {
         self.pending == 1 || self.pending == SETTLES_MAX
     }
 
-    /// When the next commit is to be begun, if anything is dirty.
+    /// When the next commit is to be begun.
     fn due(&self, now: Instant) -> Instant {
         let hurry = self.pending >= SETTLES_MAX || !self.flushes.is_empty();
         let due = if hurry { now } else { self.since.map_or(now, |since| since + EVERY) };
@@ -96,15 +102,22 @@ impl Commits {
 }
 
 impl State {
-    fn is_dirty(&self) -> bool {
-        self.partitions.values().any(|partition| partition.is_dirty())
+    /// When the next commit is to be begun, if anything is dirty.
+    fn commit_due(&self, now: Instant) -> Option<Instant> {
+        let dirty = self.partitions.values().filter(|partition| partition.is_dirty());
+        let due = dirty.map(|partition| match &partition.refused {
+            Some(refused) => self.commits.not_before.map_or(refused.again, |at| at.max(refused.again)),
+            None => self.commits.due(now),
+        });
+        due.min()
     }
 
     /// What is to be committed of these partitions.
-    fn capture(&self, wanted: impl Fn(u32) -> bool) -> Vec<Captured> {
-        let dirty = self.partitions.values().filter(|p| wanted(p.number) && p.is_dirty());
+    fn capture(&self, wanted: impl Fn(&Partition) -> bool) -> Vec<Captured> {
+        let dirty = self.partitions.values().filter(|partition| partition.is_dirty() && wanted(partition));
         let capture = dirty.map(|partition| Captured {
             partition: partition.number,
+            incarnation: partition.incarnation,
             offset: partition.progress.base(),
             metadata: partition.progress.encode(self.commits.metadata_max).text,
             revision: partition.progress.revision(),
@@ -115,8 +128,8 @@ impl State {
 
     /// Begins a commit of what is dirty. The answer to a commit of several partitions says nothing of each, so whoever's
     /// metadata might be too much for the broker is committed alone, until it is known not to be.
-    fn begin(&mut self) -> Vec<Captured> {
-        let mut captured = self.capture(|_| true);
+    pub(super) fn begin(&mut self, now: Instant) -> Vec<Captured> {
+        let mut captured = self.capture(|p| p.refused.as_ref().is_none_or(|refused| refused.again <= now));
         let proven = self.commits.metadata_proven;
         if let Some(bold) = captured.iter().position(|captured| captured.metadata.len() > proven) {
             captured.swap(0, bold);
@@ -127,28 +140,54 @@ impl State {
         captured
     }
 
-    fn committed(&mut self, captured: Vec<Captured>, result: &KafkaResult<()>) {
+    pub(super) fn committed(&mut self, captured: Vec<Captured>, result: &KafkaResult<()>) {
         match result {
             Ok(()) => {
                 (self.commits.trouble, self.commits.not_before) = (None, None);
                 for captured in captured {
                     let proven = &mut self.commits.metadata_proven;
                     *proven = captured.metadata.len().max(*proven);
-                    if let Some(partition) = self.partitions.get_mut(&captured.partition) {
+                    if let Some(partition) = self.same(&captured) {
                         partition.durable_revision = captured.revision;
                         partition.durable = captured.settles;
+                        partition.refused = None;
                     }
                 }
             }
-            Err(error) => self.commit_failed(error),
+            Err(error) => match &*captured {
+                [one] if is_refusal(error) && !self.can_say_less(error) => self.refuse(one, error),
+                _ => self.commit_failed(error),
+            },
         }
         self.answer_flushes();
     }
 
-    fn commit_failed(&mut self, error: &KafkaError) {
+    /// The partition of which that was captured: it may have gone, moved or come back since.
+    fn same(&mut self, captured: &Captured) -> Option<&mut Partition> {
+        let partition = self.partitions.get_mut(&captured.partition)?;
+        (partition.incarnation == captured.incarnation).then_some(partition)
+    }
+
+    /// The broker takes nothing of this partition, whatever it takes of others.
+    fn refuse(&mut self, captured: &Captured, error: &KafkaError) {
+        let why = format!("settles of partition {} cannot be committed: {error}", captured.partition);
+        let again = Instant::now() + REFUSED;
+        let Some(partition) = self.same(captured) else { return };
+        let before = partition.refused.replace(Refused { why: why.clone(), again });
+        if before.is_none_or(|before| before.why != why) {
+            tracing::warn!(topic = self.topic(), "{why}");
+        }
+    }
+
+    /// Whether a commit with less metadata may do.
+    fn can_say_less(&self, error: &KafkaError) -> bool {
         let too_large = error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge);
+        too_large && self.commits.metadata_max > 0
+    }
+
+    fn commit_failed(&mut self, error: &KafkaError) {
         self.commits.not_before = Some(Instant::now() + AGAIN);
-        if too_large && self.commits.metadata_max > 0 {
+        if self.can_say_less(error) {
             let max = self.commits.metadata_max;
             self.commits.metadata_max = if max < 128 { 0 } else { max / 2 };
             self.commits.not_before = None;
@@ -168,48 +207,24 @@ impl State {
 
     /// Takes partitions away, and what their last commit is to say. Later settles of them are stale.
     pub(super) fn take_leave(&mut self, partitions: &[u32]) -> Option<TopicPartitionList> {
-        let captured = self.capture(|number| partitions.contains(&number));
-        for number in partitions {
-            self.remove(*number);
-        }
+        let captured = self.capture(|partition| partitions.contains(&partition.number));
+        let leave = partitions.iter().filter_map(|number| self.partitions.get(number));
+        let unsaved = leave.filter_map(Partition::unsaved).max();
+        self.remove(partitions);
         if captured.is_empty() {
             return None;
         }
-        self.commits.finals += 1;
+        self.commits.last = Some(unsaved.unwrap_or(0));
         Some(list(self.topic(), &captured))
     }
 
     /// The last commit of partitions that left has ended.
     pub(super) fn left(&mut self, result: &KafkaResult<()>) {
-        self.commits.finals -= 1;
-        if let Err(error) = result {
-            let why = format!("what was settled last could not be committed and comes again: {error}");
-            tracing::warn!(topic = self.topic(), "{why}");
-            self.commits.lost = Some(why);
+        let last = self.commits.last.take();
+        if let (Err(error), Some(settle)) = (result, last.filter(|settle| *settle > 0)) {
+            self.lose_settles(settle, error.to_string());
         }
         self.answer_flushes();
-    }
-
-    fn is_durable(&self, settle: u64) -> bool {
-        let durable = self.partitions.values().all(|p| !p.is_dirty() || p.durable >= settle);
-        durable && self.commits.finals == 0
-    }
-
-    /// Answers who waits for what has become durable, or moot.
-    pub(super) fn answer_flushes(&mut self) {
-        for (settle, answer) in std::mem::take(&mut self.commits.flushes) {
-            if self.is_durable(settle) {
-                // Who asked may have gone away.
-                let _gone = answer.send(());
-            } else {
-                self.commits.flushes.push((settle, answer));
-            }
-        }
-    }
-
-    /// Nobody will commit any more.
-    pub(super) fn refuse_flushes(&mut self) {
-        self.commits.flushes.clear();
     }
 }
 
@@ -232,8 +247,7 @@ impl Shared {
         let mut state = self.state.lock();
         while state.phase != Phase::Ended {
             let now = Instant::now();
-            let due = state.is_dirty().then(|| state.commits.due(now));
-            match due {
+            match state.commit_due(now) {
                 Some(due) if due <= now => return true,
                 Some(due) => drop(self.dirty.wait_until(&mut state, due)),
                 None => {
@@ -254,34 +268,48 @@ impl Shared {
             self.state.lock().commits.not_before = Some(Instant::now() + AGAIN);
             return;
         };
-        let captured = self.state.lock().begin();
+        let captured = self.state.lock().begin(Instant::now());
         if captured.is_empty() {
             return;
         }
         let result = consumer.commit(&list(&self.topic, &captured), CommitMode::Sync);
-        self.state.lock().committed(captured, &result);
+        match &result {
+            Err(error) if captured.len() > 1 && is_refusal(error) => self.commit_each(consumer, captured),
+            _ => self.state.lock().committed(captured, &result),
+        }
     }
 
-    /// Resolves when every settle so far is durable.
-    pub(crate) fn flush(&self) -> BoxFuture<'static, Result<(), Error>> {
-        let waits = {
-            let mut state = self.state.lock();
-            if state.is_durable(state.settles) {
-                return Box::pin(std::future::ready(Ok(())));
+    /// Commits partitions one by one: the answer to a commit of several does not tell which of them was refused.
+    fn commit_each(&self, consumer: &BaseConsumer<Member>, captured: Vec<Captured>) {
+        for one in captured {
+            let one = vec![one];
+            let result = consumer.commit(&list(&self.topic, &one), CommitMode::Sync);
+            self.state.lock().committed(one, &result);
+            if result.is_err_and(|error| !is_refusal(&error)) {
+                // The next ones would fail, too; each is still dirty.
+                return;
             }
-            if let Err(ended) = state.ended() {
-                return Box::pin(std::future::ready(Err(ended)));
-            }
-            let (answer, waits) = oneshot::channel();
-            let settle = state.settles;
-            state.commits.flushes.push((settle, answer));
-            waits
-        };
-        self.dirty.notify_all();
-        Box::pin(async move { waits.await.map_err(|_| crate::driver::closed()) })
+        }
     }
 }
 
+/// Whether the broker answered so of one partition, and may take the others: not where the group or the connection is
+/// at fault.
+fn is_refusal(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as C;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            C::UnknownTopicOrPartition
+                | C::UnknownPartition
+                | C::UnknownTopic
+                | C::TopicAuthorizationFailed
+                | C::InvalidTopic
+                | C::OffsetMetadataTooLarge
+                | C::InvalidCommitOffsetSize
+        )
+    )
+}
 fn list(topic: &str, captured: &[Captured]) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(captured.len());
     for one in captured {

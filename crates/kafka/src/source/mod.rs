@@ -11,6 +11,7 @@
 //! `commit`, and `watch` asks where the logs end.
 
 mod commit;
+mod flush;
 mod moves;
 mod partition;
 mod parts;
@@ -19,13 +20,15 @@ mod rewind;
 mod shared;
 mod slots;
 mod state;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use broker::{
     BoxFuture, Credit, Error, ErrorKind, Input, Lag, Lease, Note, Part, Position, Record, Settle, Source,
@@ -39,6 +42,7 @@ use crate::cluster::{Cluster, Place};
 use crate::driver::{Open, Opened};
 use crate::{browse, errors, group};
 
+pub(crate) use moves::untold;
 use rebalance::Member;
 pub(crate) use shared::Shared;
 use state::{Phase, State};
@@ -245,7 +249,7 @@ impl Source for KafkaSource {
     }
 
     fn parts(&self) -> Vec<Part> {
-        self.shared.state.lock().parts()
+        self.shared.state.lock().parts(Instant::now())
     }
 
     fn stale_settles(&self) -> u64 {
@@ -260,7 +264,8 @@ impl Source for KafkaSource {
         Box::pin(async move {
             let Some(end) = end else { return Ok(()) };
             match tokio::time::timeout(CLOSE, end).await {
-                Ok(ended) => ended.unwrap_or(Ok(())),
+                // Nothing was said: the thread has panicked.
+                Ok(ended) => ended.unwrap_or_else(|_| Err(crashed(&name))),
                 Err(_) => {
                     let message = format!(
                         "subscription {name} could not be given back within {CLOSE:?}: what was settled last may come again"
@@ -270,6 +275,12 @@ impl Source for KafkaSource {
             }
         })
     }
+}
+
+fn crashed(name: &str) -> Error {
+    let message =
+        format!("the reader of subscription {name} ended by itself: what was settled last may come again");
+    Error::new(ErrorKind::Unavailable, message)
 }
 
 /// The thread leaves the group and ends; it is not waited for.

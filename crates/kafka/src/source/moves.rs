@@ -39,35 +39,57 @@ impl Shared {
     }
 
     /// Settles these offsets, (partition, offset), read or not, as far as they are of partitions that are read here;
-    /// what is held of them is revoked. Returns how many were unsettled. To be made durable by [`flush`](Self::flush).
-    pub(crate) fn purge(&self, offsets: &[(u32, u64)]) -> u64 {
-        let count = self.state.lock().purge(offsets);
-        self.wake();
-        count
+    /// what is held of them is revoked. Returns how many were unsettled, once that is durable. `Unavailable`: one of the
+    /// partitions has just left. `Conflict`: so many are settled one by one that a commit cannot tell them.
+    pub(crate) async fn purge(&self, offsets: &[(u32, u64)]) -> Result<u64, Error> {
+        self.settle_durably(|state| state.purge(offsets)).await
     }
 
-    /// Settles everything below these ends, by partition, as far as those are read here. As [`purge`](Self::purge).
-    pub(crate) fn purge_below(&self, ends: &BTreeMap<u32, u64>) -> u64 {
-        let count = self.state.lock().purge_below(ends);
-        self.wake();
-        count
+    /// Settles everything below these ends, by partition. As [`purge`](Self::purge).
+    pub(crate) async fn purge_below(&self, ends: &BTreeMap<u32, u64>) -> Result<u64, Error> {
+        self.settle_durably(|state| state.purge_below(ends)).await
     }
 
-    /// Moves the cursor of these partitions, durably; what is held of them is revoked. Partitions that are not read here
-    /// are left alone.
+    async fn settle_durably(
+        &self,
+        settle: impl FnOnce(&mut State) -> Result<u64, Error>,
+    ) -> Result<u64, Error> {
+        let (count, since) = {
+            let mut state = self.state.lock();
+            state.ended()?;
+            let since = state.settles;
+            (settle(&mut state)?, since)
+        };
+        self.wake();
+        self.flush_since(since).await?;
+        Ok(count)
+    }
+
+    /// Moves the cursor of these partitions, durably; what is held of them is revoked. `Unavailable`: one of them has just
+    /// left, and nothing was moved.
     pub(crate) async fn seek(&self, targets: BTreeMap<u32, u64>) -> Result<(), Error> {
         let (done, answer) = oneshot::channel();
-        {
+        let since = {
             let mut state = self.state.lock();
             if state.phase != Phase::Open {
                 return Err(crate::driver::closed());
             }
             state.commands.push_back(Command::Seek { targets, done });
             self.changed.notify_all();
-        }
+            state.settles
+        };
         answer.await.unwrap_or_else(|_| Err(restarted(&self.name)))?;
-        self.flush().await
+        self.flush_since(since).await
     }
+}
+
+/// A purge that would be forgotten is refused.
+pub(crate) fn untold(number: u32, told_below: u64, base: u64) -> Error {
+    let message = format!(
+        "so many records of partition {number} are settled one by one that they can only be remembered up to offset \
+         {told_below}: nothing was changed; settle those from offset {base} on first, or all"
+    );
+    Error::new(ErrorKind::Conflict, message)
 }
 
 fn restarted(name: &str) -> Error {
@@ -76,19 +98,55 @@ fn restarted(name: &str) -> Error {
 }
 
 impl State {
-    fn purge(&mut self, offsets: &[(u32, u64)]) -> u64 {
-        let mut count = 0;
-        for (number, offset) in offsets {
-            let Some(partition) = self.partitions.get_mut(number) else { continue };
-            if !partition.progress.is_settled(*offset) && *offset < partition.next().max(partition.high) {
-                count += 1;
-                self.settle_below(*number, *offset, *offset + 1);
-            }
-        }
-        count
+    /// What was asked of partitions that have left since cannot be done here.
+    fn all_here(&self, mut numbers: impl Iterator<Item = u32>) -> Result<(), Error> {
+        let gone = |number: &u32| self.partitions.get(number).is_none_or(|partition| partition.leaving);
+        let Some(gone) = numbers.find(gone) else { return Ok(()) };
+        let topic = self.topic();
+        let message =
+            format!("partition {gone} of topic {topic} has just left: nothing was changed; ask again");
+        Err(Error::new(ErrorKind::Unavailable, message))
     }
 
-    fn purge_below(&mut self, ends: &BTreeMap<u32, u64>) -> u64 {
+    /// Whether a commit can tell that these are settled, too.
+    fn can_tell(&self, offsets: &[(u32, u64)]) -> Result<(), Error> {
+        let mut after: BTreeMap<u32, (Progress, u64)> = BTreeMap::new();
+        for (number, offset) in offsets {
+            let Some(partition) = self.partitions.get(number) else { continue };
+            let new = || (partition.progress.clone(), 0);
+            let (progress, last) = after.entry(*number).or_insert_with(new);
+            progress.settle_range(*offset, *offset + 1);
+            *last = (*last).max(*offset);
+        }
+        for (number, (progress, last)) in after {
+            let told = progress.encode(self.commits.metadata_max()).told_below;
+            if let Some(told) = told.filter(|told| *told <= last) {
+                return Err(untold(number, told, progress.base()));
+            }
+        }
+        Ok(())
+    }
+
+    fn purge(&mut self, offsets: &[(u32, u64)]) -> Result<u64, Error> {
+        self.all_here(offsets.iter().map(|(number, _)| *number))?;
+        let here = |(number, offset): &&(u32, u64)| {
+            self.partitions.get(number).is_some_and(|p| *offset < p.next().max(p.high))
+        };
+        let offsets: Vec<(u32, u64)> = offsets.iter().filter(here).copied().collect();
+        self.can_tell(&offsets)?;
+        let mut count = 0;
+        for (number, offset) in offsets {
+            let Some(partition) = self.partitions.get_mut(&number) else { continue };
+            if !partition.progress.is_settled(offset) {
+                count += 1;
+                self.settle_below(number, offset, offset + 1);
+            }
+        }
+        Ok(count)
+    }
+
+    fn purge_below(&mut self, ends: &BTreeMap<u32, u64>) -> Result<u64, Error> {
+        self.all_here(ends.keys().copied())?;
         let mut count = 0;
         for (number, end) in ends {
             let Some(partition) = self.partitions.get_mut(number) else { continue };
@@ -96,7 +154,7 @@ impl State {
             count += partition.progress.lag(*end).saturating_sub(beyond);
             self.settle_below(*number, 0, *end);
         }
-        count
+        Ok(count)
     }
 
     /// Settles `from..to` of a partition, in the progress and wherever it waits.
@@ -104,6 +162,7 @@ impl State {
         let Some(partition) = self.partitions.get_mut(&number) else { return };
         partition.progress.settle_range(from, to);
         self.settles += 1;
+        partition.touched = self.settles;
         let outbox = &mut self.outbox;
         self.slots.free_where(
             |held| held.partition == number && (from..to).contains(&held.received.offset),
@@ -149,14 +208,14 @@ impl State {
     pub(super) fn reset(&mut self, number: u32, target: u64) {
         self.revoke(number);
         let Some(partition) = self.partitions.get_mut(&number) else { return };
-        let (high, until, paused) = (partition.high, partition.until, partition.is_paused);
-        *partition = Partition::new(number, Progress::new(target), high, until);
-        partition.is_paused = paused;
-        // It stands elsewhere than what was committed.
-        partition.durable_revision = u64::MAX;
-        partition.in_ring = false;
-        self.leave_ring(number);
+        let mut moved = Partition::new(number, Progress::new(target), partition.high, partition.until);
+        (moved.is_paused, moved.ends_at) = (partition.is_paused, partition.ends_at);
+        // It stands elsewhere than what was committed, and than what is just being committed.
+        moved.durable_revision = u64::MAX;
         self.settles += 1;
+        moved.touched = self.settles;
+        self.add(moved);
+        self.leave_ring(number);
     }
 }
 
@@ -216,15 +275,11 @@ impl Reader {
 
     pub(super) fn obey(&self, consumer: &BaseConsumer<Member>, command: Command) {
         let Command::Seek { targets, done } = command;
-        let mut result = Ok(());
+        // No partition leaves meanwhile, for that happens while this thread polls.
+        let mut result = self.shared.state.lock().all_here(targets.keys().copied());
+        let targets = if result.is_ok() { targets } else { BTreeMap::new() };
         for (number, target) in targets {
-            {
-                let mut state = self.shared.state.lock();
-                if !state.partitions.contains_key(&number) {
-                    continue;
-                }
-                state.reset(number, target);
-            }
+            self.shared.state.lock().reset(number, target);
             self.shared.wake();
             // Nothing is polled between the reset and the seek, so what comes is from the new place.
             if !self.seek(consumer, number, target) {

@@ -15,9 +15,37 @@ const HALF_FULL: f64 = 0.5;
 /// Most holes that wait for the log's beginning to be asked; beyond, they are joined.
 const HOLES_MAX: usize = 64;
 
+/// Offsets that were jumped over.
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    from: u64,
+    to: u64,
+    /// How many of them were not settled.
+    count: u64,
+    /// Which jump it was, the last where several were joined.
+    jump: u64,
+}
+
+/// What was known of a partition when it was asked where its log begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question {
+    incarnation: u64,
+    jumps: u64,
+}
+
+/// Why the broker did not take a commit, though it takes those of others.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) why: String,
+    /// When it is to be tried again.
+    pub(super) again: Instant,
+}
+
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) number: u32,
+    /// Tells it from what was read under the same number before: given by the state.
+    pub(super) incarnation: u64,
     pub(super) progress: Progress,
     /// One past the last offset that librdkafka has brought us to.
     pub(super) read: u64,
@@ -42,9 +70,16 @@ pub(super) struct Partition {
     /// The revision of the progress that is durable, and up to which settle of the source it goes.
     pub(super) durable_revision: u64,
     pub(super) durable: u64,
-    /// Offsets that were jumped over, of compaction or lost to retention: from where to where, and how many of them were
-    /// not settled.
-    holes: Vec<(u64, u64, u64)>,
+    /// The last settle of the source that was of this partition.
+    pub(super) touched: u64,
+    /// The broker does not take its commits.
+    pub(super) refused: Option<Refused>,
+    /// Jumps over what compaction or retention took, of which it is not known yet which.
+    holes: Vec<Hole>,
+    /// How many there were so far.
+    jumps: u64,
+    /// When it was last learnt where it ends.
+    pub(super) ends_at: Instant,
     /// Since when there is more on the log and nothing comes.
     pub(super) behind_since: Option<Instant>,
     /// Where reading began here, and when the youngest record that came was taken in (milliseconds since the Unix epoch).
@@ -60,6 +95,7 @@ impl Partition {
     pub(super) fn new(number: u32, progress: Progress, high: u64, until: u64) -> Self {
         Self {
             number,
+            incarnation: 0,
             read: progress.next(),
             began: progress.next(),
             durable_revision: progress.revision(),
@@ -74,7 +110,11 @@ impl Partition {
             is_full: false,
             is_paused: false,
             durable: 0,
+            touched: 0,
+            refused: None,
             holes: Vec::new(),
+            jumps: 0,
+            ends_at: Instant::now(),
             behind_since: None,
             youngest_ms: 0,
             rewound: None,
@@ -171,23 +211,40 @@ impl Partition {
     fn jumped(&mut self, from: u64, to: u64, passed: Passed) {
         let count = passed.awaited + passed.unknown;
         let many = self.holes.len() >= HOLES_MAX;
+        if count == 0 {
+            return;
+        }
+        self.jumps += 1;
+        let jump = self.jumps;
         match self.holes.last_mut() {
-            _ if count == 0 => {}
-            Some(last) if many => (last.1, last.2) = (to, last.2 + count),
-            _ => self.holes.push((from, to, count)),
+            Some(last) if many => *last = Hole { to, count: last.count + count, jump, ..*last },
+            _ => self.holes.push(Hole { from, to, count, jump }),
         }
     }
 
-    /// The log begins at `low`: what was jumped over before that is lost. How many records, and where the first was.
-    /// Jumps are forgotten then: what was there and is beyond is no record.
-    pub(super) fn judge_holes(&mut self, low: u64) -> Option<(u64, u64)> {
-        let mut lost = None;
-        for (from, to, count) in self.holes.drain(..) {
-            if from < low {
-                let (first, before) = lost.unwrap_or((from, 0));
-                lost = Some((first, before + count.min(low.min(to) - from)));
-            }
+    /// What the log's beginning is asked for, by [`judge_holes`](Self::judge_holes).
+    pub(super) fn question(&self) -> Question {
+        Question { incarnation: self.incarnation, jumps: self.jumps }
+    }
+
+    /// The log begins at `low`, as was answered to this question: what was jumped over before that is lost. How many
+    /// records, and where the first was. What had been jumped over when it was asked is forgotten then: what is beyond is
+    /// no record. Of later jumps the answer says nothing, for the log's beginning may have moved since.
+    pub(super) fn judge_holes(&mut self, low: u64, asked: Question) -> Option<(u64, u64)> {
+        if asked.incarnation != self.incarnation {
+            return None;
         }
+        let mut lost = None;
+        self.holes.retain(|hole| {
+            if hole.jump > asked.jumps {
+                return true;
+            }
+            if hole.from < low {
+                let (first, before) = lost.unwrap_or((hole.from, 0));
+                lost = Some((first, before + hole.count.min(low.min(hole.to) - hole.from)));
+            }
+            false
+        });
         lost.map(|(first, count)| (count, first))
     }
 }

@@ -1,12 +1,17 @@
 //! What an operator is told of each partition.
 
+use std::time::{Duration, Instant};
+
 use broker::{Part, PartState};
 
 use super::partition::Partition;
 use super::state::State;
 
+/// How old what is known of a partition's end may be. One without a leader holds up the question for all, once.
+const STALE: Duration = Duration::from_secs(20);
+
 impl State {
-    pub(super) fn parts(&self) -> Vec<Part> {
+    pub(super) fn parts(&self, now: Instant) -> Vec<Part> {
         let trouble = self.trouble.as_ref().or(self.commits.trouble.as_ref());
         if self.partitions.is_empty() {
             // Nothing is assigned; why, is worth a line nevertheless.
@@ -18,16 +23,19 @@ impl State {
             };
             return trouble.map(part).into_iter().collect();
         }
-        self.partitions.values().map(|partition| self.part(partition, trouble)).collect()
+        self.partitions.values().map(|partition| self.part(partition, trouble, now)).collect()
     }
 
-    fn part(&self, partition: &Partition, trouble: Option<&String>) -> Part {
+    fn part(&self, partition: &Partition, trouble: Option<&String>, now: Instant) -> Part {
         let (state, detail) = if partition.leaving {
             (PartState::Leaving, Some("it is being handed to another member of the group".to_owned()))
         } else if partition.is_full {
             (PartState::HeldBack, Some(self.why_full(partition)))
-        } else if let Some(why) = trouble {
+        } else if let Some(why) = partition.refused.as_ref().map(|refused| &refused.why).or(trouble) {
             (PartState::Unreachable, Some(why.clone()))
+        } else if now.saturating_duration_since(partition.ends_at) > STALE {
+            let why = "where it ends cannot be learnt: the lag is what it was before";
+            (PartState::Unreachable, Some(why.to_owned()))
         } else {
             (PartState::Reading, None)
         };

@@ -85,8 +85,8 @@ impl Member {
                 let begin = Offset::Offset(partition.read.cast_signed());
                 element.set_offset(begin).expect("offsets come from Kafka, so they are not negative");
             }
-            state.remove(one.partition);
-            state.partitions.insert(one.partition, partition);
+            state.remove(&[one.partition]);
+            state.add(partition);
             if let Some((records, message)) = gap {
                 state.gap(records, message);
             }
@@ -197,10 +197,7 @@ impl Member {
     fn lose(&self, numbers: &[u32]) {
         tracing::warn!(group = self.shared.name, topic = self.shared.topic, lost = ?numbers, "partitions lost: this member was away for too long");
         let mut state = self.shared.state.lock();
-        for number in numbers {
-            state.remove(*number);
-        }
-        state.answer_flushes();
+        state.lose(numbers);
         drop(state);
         self.shared.wake();
     }

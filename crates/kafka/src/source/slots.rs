@@ -13,7 +13,7 @@ pub(super) struct Received {
     pub(super) offset: u64,
     /// When the broker took it in, in milliseconds since the Unix epoch.
     pub(super) published_ms: u64,
-    /// Size of the record as it came.
+    /// Size of the record as it came: its key, its value and its headers.
     pub(super) bytes: u32,
     /// A clone of it copies no payload.
     pub(super) record: Box<Record>,

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) credit: Credit,
     pub(super) slots: Slots,
     pub(super) partitions: BTreeMap<u32, Partition>,
+    /// How many partitions were added or moved so far.
+    incarnations: u64,
     /// The partitions that have something to hand out, in turn.
     ring: VecDeque<u32>,
     /// To be said before anything else.
@@ -55,8 +57,8 @@ pub(super) struct State {
     pub(super) assigned: bool,
     /// When a member without any partition joined.
     pub(super) idle_since: Option<Instant>,
-    /// When the ends of the partitions were last learnt.
-    pub(super) ends_at: Option<Instant>,
+    /// Where some partitions end could not be learnt the last time.
+    pub(super) ends_doubtful: bool,
     /// Where each partition ended when the source was opened; `None` once all of it has been handed out.
     pub(super) catch_up: Option<BTreeMap<u32, u64>>,
     /// What was unsettled at the opening, or when the last member ended: told while there is no member.
@@ -77,6 +79,7 @@ impl State {
             credit,
             slots: Slots::default(),
             partitions: BTreeMap::new(),
+            incarnations: 0,
             ring: VecDeque::new(),
             outbox: VecDeque::new(),
             queued_records: 0,
@@ -88,7 +91,7 @@ impl State {
             commands: VecDeque::new(),
             assigned: false,
             idle_since: None,
-            ends_at: None,
+            ends_doubtful: false,
             catch_up: None,
             lag_before: 0,
             trouble: None,
@@ -191,15 +194,19 @@ impl State {
         let Some(partition) = self.partitions.get_mut(&held.partition) else { return (Some(held), false) };
         partition.progress.settle(held.received.offset);
         self.settles += 1;
+        partition.touched = self.settles;
         (Some(held), self.commits.count())
     }
 
     fn release(&mut self, lease: Lease) {
         let partitions = &mut self.partitions;
         let (records, bytes) = (&mut self.queued_records, &mut self.queued_bytes);
-        let mut from = None;
+        // A key has moved to another partition where the topic has grown or producers differ, and so its tail is in several.
+        let mut from = Vec::new();
         let count = self.slots.free_with_tail(lease, |held| {
-            from = Some(held.partition);
+            if from.last() != Some(&held.partition) {
+                from.push(held.partition);
+            }
             if let Some(partition) = partitions.get_mut(&held.partition) {
                 *records += 1;
                 *bytes += u64::from(held.received.bytes);
@@ -209,7 +216,7 @@ impl State {
         if count == 0 {
             self.stale += 1;
         }
-        if let Some(number) = from {
+        for number in from {
             self.enter_ring(number);
         }
     }
@@ -223,6 +230,7 @@ impl State {
         let Some(partition) = self.partitions.get_mut(&held.partition) else { return false };
         partition.progress.note(held.received.offset, note);
         self.settles += 1;
+        partition.touched = self.settles;
         self.commits.count()
     }
 
@@ -270,11 +278,30 @@ impl State {
         }
     }
 
-    /// A partition is no longer read here.
-    pub(super) fn remove(&mut self, number: u32) {
-        self.revoke(number);
-        self.partitions.remove(&number);
-        self.leave_ring(number);
+    /// A partition is read here from now on, or elsewhere than before.
+    pub(super) fn add(&mut self, mut partition: Partition) {
+        self.incarnations += 1;
+        partition.incarnation = self.incarnations;
+        self.partitions.insert(partition.number, partition);
+    }
+
+    /// Partitions are no longer read here.
+    pub(super) fn remove(&mut self, numbers: &[u32]) {
+        let lag = self.lag_of_all();
+        for number in numbers {
+            self.revoke(*number);
+            self.partitions.remove(number);
+            self.leave_ring(*number);
+        }
+        if self.assigned && self.partitions.is_empty() {
+            // Until others are assigned, or lastingly none, what is read here is not known.
+            (self.assigned, self.lag_before) = (false, lag);
+            self.idle_since = Some(Instant::now());
+        }
+    }
+
+    fn lag_of_all(&self) -> u64 {
+        self.partitions.values().map(Partition::lag).sum()
     }
 
     pub(super) fn leave_ring(&mut self, number: u32) {
@@ -307,7 +334,7 @@ impl State {
         if !self.assigned {
             return Lag { records: self.lag_before, oldest: None };
         }
-        let records = self.partitions.values().map(Partition::lag).sum();
+        let records = self.lag_of_all();
         let held = self.slots.iter().map(|held| held.received.published_ms);
         let waiting = self.partitions.values().flat_map(|partition| {
             let again = partition.again.values().map(|received| received.published_ms);
@@ -328,15 +355,10 @@ impl State {
 
     /// The member has ended.
     pub(super) fn remove_all(&mut self) {
-        if self.assigned {
-            self.lag_before = self.partitions.values().map(Partition::lag).sum();
-            self.assigned = false;
-        }
-        self.idle_since = None;
         let numbers: Vec<u32> = self.partitions.keys().copied().collect();
-        for number in numbers {
-            self.remove(number);
-        }
+        self.lose(&numbers);
+        self.assigned = false;
+        self.idle_since = None;
     }
 
     /// Notes since when each partition has more than comes.

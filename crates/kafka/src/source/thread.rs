@@ -251,7 +251,7 @@ impl Reader {
     /// Looks after partitions from which nothing comes, though there is more.
     fn check(&self, consumer: &BaseConsumer<Member>) -> Option<End> {
         let now = Instant::now();
-        let (idle, silent, known) = {
+        let (idle, silent) = {
             let mut state = self.shared.state.lock();
             if state.restart.is_some() {
                 return None;
@@ -259,10 +259,13 @@ impl Reader {
             state.judge_fullness();
             state.mark_behind(now);
             let idle = state.partitions.values().any(|partition| partition.is_behind(now, IDLE));
-            let silent = state.partitions.values().find(|partition| partition.is_behind(now, SILENCE));
+            // An error explains a silence, but it may be long past.
+            let patience = if state.trouble.is_some() { SILENCE * 10 } else { SILENCE };
             // A partition without a leader is no fault of the member's; its end cannot be learnt then.
-            let known = state.trouble.is_none() && state.ends_at.is_some_and(|at| now - at < ENDS);
-            (idle, silent.map(|partition| partition.number), known)
+            let known = |partition: &super::partition::Partition| now - partition.ends_at < ENDS;
+            let mut all = state.partitions.values();
+            let silent = all.find(|partition| partition.is_behind(now, patience) && known(partition));
+            (idle, silent.map(|partition| partition.number))
         };
         if !idle {
             return None;
@@ -282,7 +285,7 @@ impl Reader {
             self.shared.wake();
         }
         let number = silent?;
-        let well = known && self.cluster.pulse.health() == broker::Health::Up;
+        let well = self.cluster.pulse.health() == broker::Health::Up;
         well.then(|| {
             End::Failed(format!("nothing came of partition {number} for {SILENCE:?}, though there is more"))
         })
@@ -330,7 +333,7 @@ impl Shared {
             let mut state = self.state.lock();
             state.phase = Phase::Ended;
             state.refuse_flushes();
-            state.commits.lost.take()
+            state.commits.lost.take().map(|lost| lost.why)
         };
         self.dirty.notify_all();
         self.wake();
@@ -348,13 +351,12 @@ impl State {
 }
 
 fn received(message: &BorrowedMessage<'_>) -> (u32, Received) {
-    let record = Box::new(record::of_message(message));
-    let size = message.payload_len() + message.key_len();
+    let (record, size) = record::of_message(message);
     let received = Received {
         offset: message.offset().cast_unsigned(),
         published_ms: message.timestamp().to_millis().map_or(0, |ms| u64::try_from(ms).unwrap_or(0)),
         bytes: u32::try_from(size).unwrap_or(u32::MAX),
-        record,
+        record: Box::new(record),
     };
     (message.partition().cast_unsigned(), received)
 }

@@ -1,7 +1,7 @@
 //! Where the logs of open subscriptions begin and end: asked once a second, by one thread a driver, so that lag is known
 //! without asking, and that what retention took is noticed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use broker::{Error, ErrorKind};
 use parking_lot::Mutex;
 
+use super::partition::{Partition, Question};
 use super::shared::Shared;
 use super::state::State;
 use crate::cluster::{Cluster, Place};
@@ -79,32 +80,63 @@ fn watch(cluster: &Cluster, added: &Receiver<Weak<Shared>>, mut readers: Vec<Wea
 }
 
 fn look(cluster: &Cluster, shared: &Shared) {
-    let partitions: Vec<u32> = shared.state.lock().partitions.keys().copied().collect();
-    if partitions.is_empty() {
+    let (questions, doubtful) = {
+        let state = shared.state.lock();
+        (state.questions(), state.ends_doubtful)
+    };
+    if questions.is_empty() {
         return;
     }
-    let ask = |place| cluster.offsets(&shared.topic, partitions.iter().copied(), place);
-    // The beginning last: what retention takes meanwhile is a loss of the next look.
-    let found = ask(Place::High).and_then(|highs| Ok((highs, ask(Place::Low)?)));
-    match found {
+    match ask(cluster, &shared.topic, &questions, doubtful) {
         Ok((highs, lows)) => {
-            shared.state.lock().learn_ends(&highs, &lows, Instant::now());
+            shared.state.lock().learn_ends(&highs, &lows, &questions, Instant::now());
             // That a hole has been passed is worth a commit, too.
             shared.dirty.notify_all();
             shared.wake();
         }
         Err(error) => {
+            shared.state.lock().ends_doubtful = true;
             tracing::debug!(topic = shared.topic, %error, "where the log ends is not known at present");
         }
     }
 }
 
+type Ends = Vec<(u32, u64)>;
+
+/// Where these partitions end and begin. One without a leader would leave all without an answer, so where there may be
+/// such a one, only those are asked that have one.
+fn ask(
+    cluster: &Cluster,
+    topic: &str,
+    questions: &BTreeMap<u32, Question>,
+    doubtful: bool,
+) -> Result<(Ends, Ends), Error> {
+    let mut partitions: Vec<u32> = questions.keys().copied().collect();
+    if doubtful {
+        partitions = cluster.led(topic, &partitions)?;
+    }
+    let highs = cluster.offsets_now(topic, partitions.iter().copied(), Place::High)?;
+    // The beginning last: what retention takes meanwhile is a loss of the next look.
+    let lows = cluster.offsets_now(topic, partitions, Place::Low)?;
+    Ok((highs, lows))
+}
+
 impl State {
-    fn learn_ends(&mut self, highs: &[(u32, u64)], lows: &[(u32, u64)], now: Instant) {
-        self.ends_at = Some(now);
+    pub(super) fn questions(&self) -> BTreeMap<u32, Question> {
+        self.partitions.values().map(|partition| (partition.number, partition.question())).collect()
+    }
+
+    pub(super) fn learn_ends(
+        &mut self,
+        highs: &[(u32, u64)],
+        lows: &[(u32, u64)],
+        questions: &BTreeMap<u32, Question>,
+        now: Instant,
+    ) {
+        self.ends_doubtful = highs.len() < questions.len();
         for (number, high) in highs {
             if let Some(partition) = self.partitions.get_mut(number) {
-                partition.high = *high;
+                (partition.high, partition.ends_at) = (*high, now);
                 if partition.unjudged.take().is_some_and(|told| told > *high) {
                     // The next member judges with all that it takes.
                     self.restart =
@@ -112,14 +144,16 @@ impl State {
                 }
             }
         }
+        self.forgive(now);
         for (number, low) in lows {
+            let Some(asked) = questions.get(number) else { continue };
             let Some(partition) = self.partitions.get_mut(number) else { continue };
             let stuck = partition.behind_since.is_some_and(|since| since + LOST <= now);
             if stuck || partition.is_paused {
                 // What is not read yet and is before the beginning never comes.
                 partition.pass(*low);
             }
-            if let Some((lost, first)) = partition.judge_holes(*low).filter(|(lost, _)| *lost > 0) {
+            if let Some((lost, first)) = partition.judge_holes(*low, *asked).filter(|(lost, _)| *lost > 0) {
                 let message = format!(
                     "{lost} records of partition {number} of topic {}, from offset {first} on, were removed by retention \
                      before they were read (the partition begins at {low})",
@@ -127,6 +161,16 @@ impl State {
                 );
                 self.gap(Some(lost), message);
             }
+        }
+    }
+
+    /// An error is past where nothing is there that it could have kept from being read.
+    fn forgive(&mut self, now: Instant) {
+        let is_read = |partition: &Partition| {
+            partition.ends_at == now && partition.next() >= partition.high.min(partition.until)
+        };
+        if !self.partitions.is_empty() && self.partitions.values().all(is_read) {
+            self.trouble = None;
         }
     }
 }

@@ -73,9 +73,9 @@ const BARE_AXUM: &str = "bare axum";
 const BARE_PRODUCER: &str = "bare producer";
 const BARE_CONSUMER: &str = "bare consumer";
 
-/// What the bare producer is told beyond idempotence, as Postrider tells its own: half a millisecond of linger, and Java's partitioner.
+/// What the bare producer is told beyond idempotence, as Postrider tells its own: five milliseconds of linger, and Java's partitioner.
 fn producer_properties() -> Properties {
-    [("linger.ms", "0.5"), ("partitioner", "murmur2_random")]
+    [("linger.ms", "5"), ("partitioner", "murmur2_random")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
 }

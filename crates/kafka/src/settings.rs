@@ -100,10 +100,11 @@ impl Settings {
             .set("max.in.flight", "5")
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", LANDS_WITHIN.as_millis().to_string())
-            // Half a millisecond gathers what concurrent callers publish into one request. With none, 64 callers cost five
-            // times the CPU at a third of the rate: nearly every record is a request.
-            .set("linger.ms", "0.5")
-            // With so little linger this would follow it, and a record without a key go to another partition each time.
+            // What Kafka's own clients have. With less, librdkafka's broker thread asks the kernel again and again while a
+            // busy partition waits for its acknowledgement (five records under way hold the next batch back), which
+            // costs up to twice the CPU of all the rest. A round trip longer than this still does.
+            .set("linger.ms", "5")
+            // A record without a key stays with its partition for so long.
             .set("sticky.partitioning.linger.ms", "10")
             .set("batch.size", BATCH_BYTES.to_string())
             // Admission stands before the queue.

@@ -12,6 +12,9 @@ use serde_json::json;
 
 const CONCURRENCY: usize = 16;
 const BUDGET: Budget = Budget { in_flight: CONCURRENCY, unflushed: 1_000 };
+/// Where the lost broker coordinates the group, nothing can be committed until the cluster has noticed (9 s) and the member
+/// has joined again: what the load brings in 15 s.
+const WITHOUT_COORDINATOR: Budget = Budget { in_flight: CONCURRENCY, unflushed: 15 * 32 * 50 };
 /// What one run of a test goes through; a longer one on request.
 const ROUNDS: &str = "POSTRIDER_ROUNDS";
 
@@ -117,7 +120,7 @@ async fn one_of_three_brokers_is_lost_and_nobody_notices() {
     let log_a = load.stop().await;
     let evidence = evidence(&sidecar, "billing", &webhook, log_a, faults).await;
     tell("one of three brokers lost", &evidence);
-    assert_holds(&evidence, BUDGET);
+    assert_holds(&evidence, WITHOUT_COORDINATOR);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 mod admission;
 mod answer;
 mod calls;
+mod gate;
 mod hand_over;
 mod outcome;
 mod producer;
@@ -68,13 +69,7 @@ impl Publishing {
             });
         };
         match self.routes.route(&topic) {
-            Ok(route) => route.send(
-                records,
-                deadline,
-                permit,
-                self.record_bytes_max(),
-                self.cluster.settings.structured,
-            ),
+            Ok(route) => route.send(records, deadline, permit, self.cluster.settings.structured),
             Err(error) => {
                 self.admission.release(permit);
                 refuse(unavailable(error.message))

@@ -100,10 +100,9 @@ impl Settings {
             .set("max.in.flight", "5")
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", LANDS_WITHIN.as_millis().to_string())
-            // What Kafka's own clients have. With less, librdkafka's broker thread asks the kernel again and again while a
-            // busy partition waits for its acknowledgement (five records under way hold the next batch back), which
-            // costs up to twice the CPU of all the rest. A round trip longer than this still does.
-            .set("linger.ms", "5")
+            // The records of a burst are handed over within this time, and share a request. What lingers beyond them is
+            // the gate's (see `publish::gate`): a longer linger would only hold a lone record back.
+            .set("linger.ms", "1")
             // A record without a key stays with its partition for so long.
             .set("sticky.partitioning.linger.ms", "10")
             .set("batch.size", BATCH_BYTES.to_string())

@@ -22,6 +22,8 @@ struct Call {
     /// Records that librdkafka has not reported, and one more while they are still being handed over.
     pending: usize,
     is_handed_over: bool,
+    /// The burst that waits for it; 0: none does.
+    burst: u64,
     deadline: Instant,
     permit: Permit,
     route: Arc<Route>,
@@ -71,6 +73,7 @@ impl Calls {
             keys: Vec::new(),
             pending: records + 1,
             is_handed_over: false,
+            burst: 0,
             deadline,
             permit,
             route,
@@ -81,11 +84,17 @@ impl Calls {
     }
 
     /// All records of a call are handed over, but for those that were refused.
-    pub(super) fn handed_over(&self, slot: usize, keys: Vec<Option<Key>>, refused: Vec<(usize, Outcome)>) {
+    pub(super) fn handed_over(
+        &self,
+        slot: usize,
+        burst: u64,
+        keys: Vec<Option<Key>>,
+        refused: Vec<(usize, Outcome)>,
+    ) {
         let mut open = self.open.lock();
         let call = &mut open.calls[slot];
         call.keys = keys;
-        call.is_handed_over = true;
+        (call.is_handed_over, call.burst) = (true, burst);
         call.pending -= 1 + refused.len();
         for (index, outcome) in refused {
             call.outcomes[index] = outcome;
@@ -115,12 +124,16 @@ impl Calls {
 
     fn end(&self, call: Option<Call>) {
         let Some(call) = call else { return };
+        // Its own producer, which the topic may leave once the call is done.
+        let producer = Arc::clone(&call.route.producer.read_recursive());
         // The room is free before the publisher can come back for it.
         self.admission.release(call.permit);
-        call.route.done();
         if let Some(promise) = call.promise {
             Answer::new(promise, call.outcomes, &call.keys).give();
         }
+        call.route.done();
+        // It may let through what waits for it. Whoever sends holds this lock already where librdkafka took nothing.
+        producer.pass(|gate| gate.reported(call.burst));
     }
 
     /// Answers the calls whose deadline has passed. They keep their place: librdkafka still has their records. Costs
@@ -144,10 +157,15 @@ impl Calls {
         answers.into_iter().for_each(Answer::give);
     }
 
-    /// The producer is gone: what it has not reported is never reported.
+    /// The client is gone: what it has not reported is never reported. Calls that it never had stay.
     pub(super) fn give_up(&self, why: &str) {
-        let open = std::mem::take(&mut *self.open.lock());
-        for (_, mut call) in open.calls {
+        let given: Vec<Call> = {
+            let mut open = self.open.lock();
+            let had = open.calls.iter().filter(|(_, call)| call.is_handed_over).map(|(slot, _)| slot);
+            let had: Vec<usize> = had.collect();
+            had.into_iter().map(|slot| open.calls.remove(slot)).collect()
+        };
+        for mut call in given {
             if let Some(answer) = call.answer_now(|| why.to_owned()) {
                 answer.give();
             }

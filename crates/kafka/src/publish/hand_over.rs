@@ -9,60 +9,99 @@ use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 
 use super::admission::Permit;
-use super::calls::tag;
+use super::calls::{Calls, tag};
+use super::gate::{Gate, Waits};
 use super::producer::{Client, Producer, Reports};
 use super::routes::Route;
 use super::{outcome, unavailable};
-use crate::record::{self, About};
+use crate::record::{self, About, Encoded};
+
+/// A call whose records are ready for librdkafka.
+#[derive(Debug)]
+pub(super) struct Ready {
+    route: Arc<Route>,
+    slot: usize,
+    records: Vec<Encoded>,
+    burst: u64,
+}
+
+impl Waits for Ready {
+    fn is_behind(&self) -> bool {
+        self.route.is_behind()
+    }
+
+    fn goes(&mut self, burst: u64) {
+        self.burst = burst;
+    }
+}
 
 impl Route {
-    /// Hands records over, in order. They are on their way when this returns.
+    /// Takes records, in order. They are on their way when this returns, or wait at the gate.
     pub(super) fn send(
         self: &Arc<Self>,
         records: Vec<Record>,
         deadline: Instant,
         permit: Permit,
-        bytes_max: usize,
         structured: bool,
     ) -> Receipt {
         let (promise, receipt) = Receipt::new(records.len());
         let producer = self.producer.read();
         self.begun();
         let slot = producer.calls.begin(promise, records.len(), deadline, permit, Arc::clone(self));
-        let hand_over = HandOver {
-            route: self,
-            structured,
-            bytes_max,
-            slot,
-            refused: Vec::new(),
-            failed: HashSet::new(),
-            keys: Vec::new(),
-        };
-        hand_over.run(&producer, records);
+        let records = records.into_iter().map(|record| record::encode(record, structured)).collect();
+        producer.pass(|gate| gate.push(Ready { route: Arc::clone(self), slot, records, burst: 0 }));
         receipt
+    }
+}
+
+impl Producer {
+    /// Tells the gate something, and hands over what it lets through: burst after burst, as long as they may go.
+    pub(super) fn pass(&self, tell: impl FnOnce(&mut Gate<Ready>)) {
+        let mut next = {
+            let mut gate = self.gate.lock();
+            tell(&mut gate);
+            gate.next(Instant::now())
+        };
+        while let Some(burst) = next {
+            self.hand_over(burst);
+            let mut gate = self.gate.lock();
+            gate.handed_over();
+            next = gate.next(Instant::now());
+        }
+    }
+
+    fn hand_over(&self, burst: Vec<Ready>) {
+        let bytes_max = self.record_bytes_max();
+        for ready in &burst {
+            ready.route.goes();
+        }
+        // Its thread answers what is left only when it has the client back.
+        let client = self.client.read();
+        for Ready { route, slot, records, burst } in burst {
+            let call =
+                HandOver { route: &route, bytes_max, slot, refused: Vec::new(), failed: HashSet::new() };
+            call.run(&self.calls, &client, records, burst);
+        }
     }
 }
 
 struct HandOver<'a> {
     route: &'a Route,
-    structured: bool,
     bytes_max: usize,
     slot: usize,
     /// The records that librdkafka never had, by their index.
     refused: Vec<(usize, Outcome)>,
     /// Their keys.
     failed: HashSet<Key>,
-    /// The keys of all records so far; empty where there is but one record.
-    keys: Vec<Option<Key>>,
 }
 
 impl HandOver<'_> {
-    fn run(mut self, producer: &Producer, records: Vec<Record>) {
-        let client = producer.client.read();
+    fn run(mut self, calls: &Calls, client: &Client, records: Vec<Encoded>, burst: u64) {
         let is_alone = records.len() == 1;
-        for (index, record) in records.into_iter().enumerate() {
-            let encoded = record::encode(record, self.structured);
-            let handed = match &*client {
+        // Order among the records of a call does not matter where there is but one.
+        let mut keys = Vec::with_capacity(if is_alone { 0 } else { records.len() });
+        for (index, encoded) in records.into_iter().enumerate() {
+            let handed = match client {
                 Client::Ready(client) => self.one(client, index, &encoded.about, encoded.headers),
                 Client::Gone(why) => Err(Outcome::Refused(unavailable(why.clone()))),
             };
@@ -71,12 +110,10 @@ impl HandOver<'_> {
                 self.failed.extend(encoded.about.key.clone());
             }
             if !is_alone {
-                self.keys.push(encoded.about.key);
+                keys.push(encoded.about.key);
             }
         }
-        // The client is held until here: its thread answers what is left only when it has it back.
-        producer.calls.handed_over(self.slot, self.keys, self.refused);
-        drop(client);
+        calls.handed_over(self.slot, burst, keys, self.refused);
     }
 
     /// Hands one record over, or says why not.

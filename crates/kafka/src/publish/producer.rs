@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use broker::{Error, ErrorKind};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
@@ -16,13 +16,19 @@ use tokio::sync::watch;
 
 use super::admission::Admission;
 use super::calls::Calls;
+use super::gate::Gate;
+use super::hand_over::Ready;
 use super::{RETRY_AFTER, outcome};
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::errors;
 
-/// How often a producer's thread looks at deadlines and whether it is to end; reports are served as they come.
-const TICK: Duration = Duration::from_millis(50);
+/// How often a producer's thread looks at deadlines and whether it is to end; reports are served as they come. rdkafka
+/// polls until all of this time has passed, in whole milliseconds, so it asks without a pause in the last one: what
+/// stands behind the dot is for that, and long ticks are.
+const TICK: Duration = Duration::from_micros(250_100);
+/// The same while it ends.
+const LAST_TICK: Duration = Duration::from_micros(10_100);
 
 /// How long what is under way may take when the driver is closed, or when a producer is replaced.
 pub(super) const CLOSE: Duration = Duration::from_secs(5);
@@ -34,6 +40,7 @@ pub(super) struct Producer {
     pub(super) calls: Arc<Calls>,
     pub(super) batch_bytes: usize,
     pub(super) client: RwLock<Client>,
+    pub(super) gate: Mutex<Gate<Ready>>,
     is_closing: AtomicBool,
 }
 
@@ -124,6 +131,7 @@ impl Producer {
             calls,
             batch_bytes,
             client: RwLock::new(Client::Ready(client)),
+            gate: Mutex::new(Gate::new()),
             is_closing: AtomicBool::new(false),
         });
         producer.spawn(running, number).map_err(|error| {
@@ -141,6 +149,16 @@ impl Producer {
                 drop((producer, running));
             })
             .map(drop)
+    }
+
+    pub(super) fn record_bytes_max(&self) -> usize {
+        self.cluster.settings.record_bytes_max()
+    }
+
+    /// Answers what has waited too long, and lets through what was held up for long enough.
+    fn tick(&self) {
+        self.calls.expire(Instant::now());
+        self.pass(|_| {});
     }
 
     /// Ends it: what is under way has [`CLOSE`] to be acknowledged.
@@ -170,7 +188,7 @@ impl Producer {
     fn serve(&self, client: &BaseProducer<Reports>) {
         while !self.is_closing.load(Ordering::Acquire) && client.client().fatal_error().is_none() {
             client.poll(TICK);
-            self.calls.expire(Instant::now());
+            self.tick();
         }
     }
 
@@ -191,8 +209,8 @@ impl Producer {
         }
         let end = Instant::now() + CLOSE;
         while !self.calls.is_empty() && Instant::now() < end {
-            client.poll(TICK / 5);
-            self.calls.expire(Instant::now());
+            client.poll(LAST_TICK);
+            self.tick();
         }
         drop(client);
         self.calls
@@ -203,7 +221,7 @@ impl Producer {
     fn replace(&self) {
         let next = Instant::now() + RETRY_AFTER;
         while Instant::now() < next && !self.is_closing.load(Ordering::Acquire) {
-            std::thread::sleep(TICK);
+            std::thread::sleep(LAST_TICK);
         }
         let config = self.cluster.settings.producer(self.batch_bytes);
         match client(&config, &self.cluster, &self.calls) {

@@ -41,22 +41,37 @@ struct Member {
     topics: usize,
 }
 
-/// A topic's way. It changes only while nothing of the topic is under way: else records of a key could overtake others.
+/// A topic's way. It changes only while nothing of the topic waits or is under way: else records of a key could overtake
+/// others.
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) topic: Arc<str>,
     pub(super) facts: Arc<Facts>,
     pub(super) producer: RwLock<Arc<Producer>>,
-    /// Calls that are not whole yet.
+    /// Calls that are not whole yet, and those of them that its producer's gate has let through.
     under_way: AtomicUsize,
+    let_through: AtomicUsize,
 }
 
 impl Route {
+    /// A call comes.
     pub(super) fn begun(&self) {
         self.under_way.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// The gate lets one of its calls through.
+    pub(super) fn goes(&self) {
+        self.let_through.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Something was let through and is still under way.
+    pub(super) fn is_behind(&self) -> bool {
+        self.let_through.load(Ordering::Acquire) > 0
+    }
+
+    /// A call that was let through is whole.
     pub(super) fn done(&self) {
+        self.let_through.fetch_sub(1, Ordering::AcqRel);
         self.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -102,8 +117,8 @@ impl Routes {
         }
         let facts = self.cluster.topics.facts(topic);
         let producer = RwLock::new(self.producer(batch_bytes(&facts))?);
-        let route = Route { topic: Arc::clone(topic), facts, producer, under_way: AtomicUsize::new(0) };
-        let route = Arc::new(route);
+        let (under_way, let_through) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let route = Arc::new(Route { topic: Arc::clone(topic), facts, producer, under_way, let_through });
         topics.insert(Arc::clone(topic), Arc::clone(&route));
         Ok(route)
     }

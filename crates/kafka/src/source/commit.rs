@@ -15,6 +15,7 @@ use super::partition::{Partition, Refused};
 use super::rebalance::Member;
 use super::shared::Shared;
 use super::state::{Phase, State};
+use crate::group::Committed;
 
 /// Settles are durable within 100 ms: the rest is for the commit itself.
 const EVERY: Duration = Duration::from_millis(80);
@@ -32,8 +33,7 @@ const METADATA_MAX: usize = 4096;
 pub(super) struct Captured {
     pub(super) partition: u32,
     incarnation: u64,
-    offset: u64,
-    metadata: String,
+    commit: Committed,
     /// The progress that it tells, and the last settle of the source before it.
     revision: u64,
     settles: u64,
@@ -118,8 +118,10 @@ impl State {
         let capture = dirty.map(|partition| Captured {
             partition: partition.number,
             incarnation: partition.incarnation,
-            offset: partition.progress.base(),
-            metadata: partition.progress.encode(self.commits.metadata_max).text,
+            commit: Committed {
+                offset: partition.progress.base(),
+                metadata: partition.progress.encode(self.commits.metadata_max).text,
+            },
             revision: partition.progress.revision(),
             settles: self.settles,
         });
@@ -131,11 +133,16 @@ impl State {
     pub(super) fn begin(&mut self, now: Instant) -> Vec<Captured> {
         let mut captured = self.capture(|p| p.refused.as_ref().is_none_or(|refused| refused.again <= now));
         let proven = self.commits.metadata_proven;
-        if let Some(bold) = captured.iter().position(|captured| captured.metadata.len() > proven) {
+        if let Some(bold) = captured.iter().position(|captured| captured.commit.metadata.len() > proven) {
             captured.swap(0, bold);
             captured.truncate(1);
         } else {
             (self.commits.pending, self.commits.since) = (0, None);
+        }
+        for one in &captured {
+            if let Some(partition) = self.partitions.get_mut(&one.partition) {
+                partition.tried = Some(one.commit.clone());
+            }
         }
         captured
     }
@@ -146,10 +153,11 @@ impl State {
                 (self.commits.trouble, self.commits.not_before) = (None, None);
                 for captured in captured {
                     let proven = &mut self.commits.metadata_proven;
-                    *proven = captured.metadata.len().max(*proven);
+                    *proven = captured.commit.metadata.len().max(*proven);
                     if let Some(partition) = self.same(&captured) {
                         partition.durable_revision = captured.revision;
                         partition.durable = captured.settles;
+                        (partition.committed, partition.tried) = (Some(captured.commit), None);
                         partition.refused = None;
                     }
                 }
@@ -315,10 +323,10 @@ fn list(topic: &str, captured: &[Captured]) -> TopicPartitionList {
     for one in captured {
         let mut element = list.add_partition(topic, one.partition.cast_signed());
         element
-            .set_offset(Offset::Offset(one.offset.cast_signed()))
+            .set_offset(Offset::Offset(one.commit.offset.cast_signed()))
             .expect("offsets come from Kafka, so they are not negative");
-        if !one.metadata.is_empty() {
-            element.set_metadata(&one.metadata);
+        if !one.commit.metadata.is_empty() {
+            element.set_metadata(&one.commit.metadata);
         }
     }
     list

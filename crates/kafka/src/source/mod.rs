@@ -12,6 +12,7 @@
 
 mod commit;
 mod flush;
+mod memory;
 mod moves;
 mod partition;
 mod parts;

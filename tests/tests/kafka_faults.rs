@@ -81,46 +81,45 @@ fn tell(what: &str, evidence: &Evidence) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_is_killed_under_load_loses_nothing() {
-    let kafka = cluster(1);
+/// One sidecar on a cluster of so many nodes, under load, and a fault a round. The load goes on for a while after each.
+async fn broker_faults(what: &str, nodes: u16, budget: Budget, fault: impl AsyncFn(&Kafka, &Load, usize)) {
+    let kafka = cluster(nodes);
     let webhook = Webhook::start().await;
     let sidecar = Postrider::start(reader(&kafka, &webhook, "/a")).await;
     let load = Load::start(sidecar.app(), &plan());
     let faults = rounds(3);
     for round in 0..faults {
         load.until_accepted(load.accepted() + 300).await;
-        kafka.node(1).kill().expect("a node can be killed");
-        // Some outages are over before anybody has noticed, others are not.
-        tokio::time::sleep(Duration::from_millis(500 * (round as u64 % 5))).await;
-        kafka.node(1).restart().expect("a node can be started again");
+        fault(&kafka, &load, round).await;
     }
     load.until_accepted(load.accepted() + 300).await;
     let log_a = load.stop().await;
     let evidence = evidence(&sidecar, "billing", &webhook, log_a, faults).await;
-    tell("broker killed with -9 and restarted", &evidence);
-    assert_holds(&evidence, BUDGET);
+    tell(what, &evidence);
+    assert_holds(&evidence, budget);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_killed_under_load_loses_nothing() {
+    broker_faults("broker killed with -9 and restarted", 1, BUDGET, async |kafka, _, round| {
+        kafka.node(1).kill().expect("a node can be killed");
+        // Some outages are over before anybody has noticed, others are not.
+        tokio::time::sleep(Duration::from_millis(500 * (round as u64 % 5))).await;
+        kafka.node(1).restart().expect("a node can be started again");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_three_brokers_is_lost_and_nobody_notices() {
-    let kafka = cluster(3);
-    let webhook = Webhook::start().await;
-    let sidecar = Postrider::start(reader(&kafka, &webhook, "/a")).await;
-    let load = Load::start(sidecar.app(), &plan());
-    let faults = rounds(3);
-    for round in 0..faults {
-        load.until_accepted(load.accepted() + 300).await;
+    broker_faults("one of three brokers lost", 3, WITHOUT_COORDINATOR, async |kafka, load, round| {
         let node = kafka.node(u16::try_from(round % 3).expect("below three") + 1);
         node.kill().expect("a node can be killed");
         // The two that are left take over: publishing and delivering go on without it.
         load.until_accepted(load.accepted() + 300).await;
         node.restart().expect("a node can be started again");
-    }
-    let log_a = load.stop().await;
-    let evidence = evidence(&sidecar, "billing", &webhook, log_a, faults).await;
-    tell("one of three brokers lost", &evidence);
-    assert_holds(&evidence, WITHOUT_COORDINATOR);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

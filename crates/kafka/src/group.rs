@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use broker::{Error, ErrorKind, Start, Subscription};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::util::millis_to_epoch;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::{ASK, Cluster, Place};
@@ -178,10 +179,7 @@ pub(crate) fn place(start: Start) -> Place {
     match start {
         Start::Earliest => Place::Low,
         Start::Latest => Place::High,
-        Start::At(time) => {
-            let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            Place::At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-        }
+        Start::At(time) => Place::At(millis_to_epoch(time)),
     }
 }
 

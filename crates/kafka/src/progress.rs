@@ -13,11 +13,6 @@
 //!
 //! Neither reads a clock nor does any I/O: the reader commits [`Progress::base`] with [`Progress::encode`].
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the reader of a subscription, which drives this, comes next")
-)]
-
 mod ahead;
 mod chunk;
 mod codec;
@@ -127,6 +122,7 @@ impl Progress {
     }
 
     /// How many offsets are held: read and unsettled.
+    #[cfg(test)]
     pub(crate) fn unsettled(&self) -> usize {
         self.held
     }
@@ -221,23 +217,13 @@ impl Progress {
         held.into_iter().map(|(_, entry)| entry).collect()
     }
 
-    /// The reader goes on at `base`, as if nothing were known from there on, nor held.
-    pub(crate) fn reset(&mut self, base: u64) {
-        *self = Self { revision: self.revision + 1, ..Self::new(base) };
-    }
-
     /// The entry of a held offset.
     pub(crate) fn entry(&self, offset: u64) -> Option<u32> {
         self.chunks.get(&(offset / SIZE))?.get(index(offset))
     }
 
-    /// Gives a held offset another entry; returns whether it is held.
-    pub(crate) fn set_entry(&mut self, offset: u64, entry: u32) -> bool {
-        let held = self.chunks.get_mut(&(offset / SIZE)).and_then(|chunk| chunk.get_mut(index(offset)));
-        held.map(|held| *held = entry).is_some()
-    }
-
     /// The held offsets and their entries, in order.
+    #[cfg(test)]
     pub(crate) fn entries(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
         self.entries_in(0, u64::MAX)
     }

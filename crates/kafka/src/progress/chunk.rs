@@ -51,10 +51,6 @@ impl Chunk {
         self.rank(index).map(|at| self.entries[at])
     }
 
-    pub(super) fn get_mut(&mut self, index: u8) -> Option<&mut u32> {
-        self.rank(index).map(|at| &mut self.entries[at])
-    }
-
     pub(super) fn remove(&mut self, index: u8) -> Option<u32> {
         let at = self.rank(index)?;
         self.bits[usize::from(index >> 6)] &= !(1 << (index & 63));

@@ -56,8 +56,6 @@ fn what_is_fetched_twice_is_told_apart_from_what_is_settled() {
     assert_eq!(progress.receive(5, 9).0, Received::Known { entry: 5 });
     assert_eq!(progress.receive(6, 9).0, Received::Settled);
     assert_eq!(progress.entry(5), Some(5), "a second fetch leaves the entry");
-    assert!(progress.set_entry(5, 9));
-    assert_eq!((progress.entry(5), progress.set_entry(6, 9)), (Some(9), false));
 }
 
 #[test]
@@ -135,17 +133,6 @@ fn a_purge_settles_what_is_held_and_what_is_to_come() {
     let (mut again, _) = Progress::restore(0, &progress.encode(4096).text);
     assert!(again.is_settled(450) && !again.is_settled(399) && !again.is_settled(3));
     assert_eq!(again.receive(450, 0), (Received::Settled, Passed { awaited: 4 + 100, unknown: 0 }));
-}
-
-#[test]
-fn a_seek_forgets_everything() {
-    let mut progress = restored();
-    read(&mut progress, 10, 11);
-    let revision = progress.revision();
-    progress.reset(3);
-    assert_eq!((progress.base(), progress.next(), progress.unsettled()), (3, 3, 0));
-    assert_eq!(progress.encode(4096), Encoded::default());
-    assert!(progress.revision() > revision && !progress.is_settled(12));
 }
 
 #[test]

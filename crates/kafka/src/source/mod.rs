@@ -29,7 +29,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use broker::{
     BoxFuture, Credit, Error, ErrorKind, Input, Lag, Lease, Note, Part, Position, Record, Settle, Source,
@@ -38,6 +38,7 @@ use broker::{
 use futures::channel::oneshot;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
+use rdkafka::util::current_time_millis;
 
 use crate::cluster::{Cluster, Place};
 use crate::driver::{Open, Opened};
@@ -245,8 +246,7 @@ impl Source for KafkaSource {
     }
 
     fn lag(&self) -> Lag {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.shared.state.lock().lag(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+        self.shared.state.lock().lag(current_time_millis().cast_unsigned())
     }
 
     fn parts(&self) -> Vec<Part> {

@@ -1,11 +1,12 @@
 //! What moves a subscription that is open in this process: operators who purge and seek, and a log that was truncated.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use broker::{Error, ErrorKind, Input};
 use futures::channel::oneshot;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::util::current_time_millis;
 
 use super::partition::Partition;
 use super::rebalance::Member;
@@ -250,7 +251,9 @@ impl Reader {
                     partition.rewound = None;
                     return Ok(());
                 }
-                Verdict::Truncated => rewind::place(partition.youngest_ms, now_ms()),
+                Verdict::Truncated => {
+                    rewind::place(partition.youngest_ms, current_time_millis().cast_unsigned())
+                }
             }
         };
         let from = ask(place)?;
@@ -302,9 +305,4 @@ impl Reader {
             }
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

@@ -17,7 +17,7 @@ const FAILURES_BEFORE_DOWN: u32 = 3;
 
 /// The name that subscriptions know an app by: where it is and how its health is asked.
 pub(super) fn name(app: &::config::App) -> String {
-    format!("{}{}", app.url.uri(), app.health.as_deref().unwrap_or_default())
+    format!("{}{}", app.url.origin(), app.health.as_deref().unwrap_or_default())
 }
 
 /// An app that subscriptions deliver to.

@@ -132,9 +132,6 @@ enum Step {
         at: prop::sample::Index,
         note: Note,
     },
-    SetEntry {
-        at: prop::sample::Index,
-    },
     SkipTo {
         ahead: u64,
     },
@@ -142,9 +139,6 @@ enum Step {
         above_base: u64,
     },
     Restart,
-    Reset {
-        base: u64,
-    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -158,11 +152,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (2..9u64).prop_map(|modulus| Step::SettleMany { modulus }),
         2 => (0..900u64, 0..600u64).prop_map(|(from, length)| Step::SettleRange { from, length }),
         4 => (any::<prop::sample::Index>(), note).prop_map(|(at, note)| Step::Note { at, note }),
-        1 => any::<prop::sample::Index>().prop_map(|at| Step::SetEntry { at }),
         1 => hole().prop_map(|ahead| Step::SkipTo { ahead }),
         1 => (0..900u64).prop_map(|above_base| Step::LoseBelow { above_base }),
         3 => Just(Step::Restart),
-        1 => (0..3_000u64).prop_map(|base| Step::Reset { base }),
     ]
 }
 
@@ -215,12 +207,6 @@ impl Both {
                 let offset = self.pick(at);
                 prop_assert_eq!(self.progress.note(offset, note), self.model.note(offset, note));
             }
-            Step::SetEntry { at } => {
-                let offset = self.pick(at);
-                self.entry += 1;
-                let held = self.model.held.get_mut(&offset).map(|entry| *entry = self.entry);
-                prop_assert_eq!(self.progress.set_entry(offset, self.entry), held.is_some());
-            }
             Step::SkipTo { ahead } => {
                 prop_assert_eq!(self.progress.skip_to(next + ahead), self.model.skip_to(next + ahead));
             }
@@ -234,10 +220,6 @@ impl Both {
                 prop_assert_eq!(reason, None);
                 self.progress = restored;
                 self.model = std::mem::take(&mut self.model).restart();
-            }
-            Step::Reset { base } => {
-                self.progress.reset(base);
-                self.model = Model { next: base, ..Model::default() };
             }
         }
         Ok(())

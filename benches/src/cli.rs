@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::benchmarks;
-use crate::cluster::Cluster;
+use crate::machine::Machine;
 use crate::report::{self, Report};
 use crate::roles::Role;
 use crate::rounds::Sample;
@@ -106,11 +106,11 @@ fn run(args: &RunArgs) -> Result<()> {
     if !(args.seconds >= 0.1 && args.seconds <= 3600.0) {
         bail!("--seconds takes 0.1 to 3600");
     }
-    let cluster = match &args.kafka {
-        Some(bootstrap) => Cluster::at(bootstrap.clone()),
-        None => Cluster::start(note)?,
-    };
-    let stage = Stage::new(cluster, args.postrider.clone(), args.seconds, args.events, args.lag);
+    let machine = Machine::look(&args.postrider)?;
+    if args.output == Output::Table {
+        say(&machine.line())?;
+    }
+    let stage = Stage::new(args.kafka.clone(), args.postrider.clone(), args.seconds, args.events, args.lag);
     let mut reports = Vec::new();
     for benchmark in chosen {
         note(&format!("── {}: {}", benchmark.name(), benchmark.about()));
@@ -124,7 +124,7 @@ fn run(args: &RunArgs) -> Result<()> {
         reports.push(report);
     }
     if args.output == Output::Json {
-        say(&format!("{:#}", report::json(&reports)))?;
+        say(&format!("{:#}", report::json(&reports, &machine)))?;
     }
     Ok(())
 }

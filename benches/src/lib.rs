@@ -17,6 +17,7 @@ mod benchmarks;
 mod cli;
 mod cluster;
 mod histogram;
+mod machine;
 mod measure;
 mod report;
 mod roles;

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::benchmarks::{Benchmark, Check};
+use crate::benchmarks::{Benchmark, Bound, Check};
+use crate::machine::Machine;
 use crate::measure;
 use crate::rounds::{Figure, Measured, Sample, Series, alternate};
 use crate::stage::Stage;
@@ -34,6 +35,8 @@ impl Figure {
             Self::LatencyP99Ms => "latency_p99_ms",
             Self::ResidentMb => "resident_mb",
             Self::PeakMb => "peak_mb",
+            Self::DiskMb => "disk_mb",
+            Self::ReadyMs => "ready_ms",
         }
     }
 
@@ -45,6 +48,8 @@ impl Figure {
             Self::LatencyP99Ms => "p99 ms",
             Self::ResidentMb => "resident MB",
             Self::PeakMb => "peak MB",
+            Self::DiskMb => "disk MB",
+            Self::ReadyMs => "ready after ms",
         }
     }
 
@@ -53,7 +58,9 @@ impl Figure {
             Self::EventsPerSecond => format!("{value:.0}"),
             Self::CpuPerEventUs if value < 100.0 => format!("{value:.2}"),
             Self::LatencyP50Ms | Self::LatencyP99Ms => format!("{value:.2}"),
-            Self::CpuPerEventUs | Self::ResidentMb | Self::PeakMb => format!("{value:.1}"),
+            Self::CpuPerEventUs | Self::ResidentMb | Self::PeakMb | Self::DiskMb | Self::ReadyMs => {
+                format!("{value:.1}")
+            }
         }
     }
 }
@@ -123,8 +130,12 @@ impl Report {
             .judged
             .iter()
             .map(|Judged { check, value }| {
-                let reached = value.map(|value| value <= check.at_most);
-                json!({ "what": check.what, "value": value, "at_most": check.at_most, "reached": reached })
+                let reached = value.map(|value| check.bound.holds(value));
+                let (bound, limit) = match check.bound {
+                    Bound::AtMost(most) => ("at_most", most),
+                    Bound::AtLeast(least) => ("at_least", least),
+                };
+                json!({ "what": check.what, "value": value, bound: limit, "reached": reached })
             })
             .collect();
         json!({
@@ -175,8 +186,7 @@ pub(crate) fn sample(sample: &Result<Sample>) -> String {
 }
 
 /// All reports, with the machine that they were made on.
-pub(crate) fn json(reports: &[Report]) -> Value {
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+pub(crate) fn json(reports: &[Report], machine: &Machine) -> Value {
     let reports: Vec<Value> = reports.iter().map(Report::json).collect();
-    json!({ "machine": { "processors": processors, "arch": std::env::consts::ARCH }, "benchmarks": reports })
+    json!({ "machine": machine.json(), "benchmarks": reports })
 }

@@ -30,6 +30,10 @@ pub(crate) enum Figure {
     LatencyP99Ms,
     ResidentMb,
     PeakMb,
+    /// What a data directory takes.
+    DiskMb,
+    /// From the start of the process to its first `/readyz` that says 200.
+    ReadyMs,
 }
 
 pub(crate) type Sample = Vec<(Figure, f64)>;

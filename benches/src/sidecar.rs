@@ -24,7 +24,20 @@ pub(crate) enum On {
     /// In a directory of its own; or in one that several use, one after another.
     Embedded {
         path: Option<PathBuf>,
+        /// What of a topic is kept once it is settled; `None`: the default.
+        retention_bytes: Option<u64>,
     },
+}
+
+impl On {
+    /// In a directory of its own.
+    pub(crate) fn embedded() -> Self {
+        Self::Embedded { path: None, retention_bytes: None }
+    }
+
+    pub(crate) fn embedded_at(path: &Path) -> Self {
+        Self::Embedded { path: Some(path.to_owned()), retention_bytes: None }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +62,7 @@ pub(crate) struct Sidecar {
     child: Child,
     directory: TempDir,
     app: SocketAddr,
+    ready_after: Duration,
 }
 
 impl Sidecar {
@@ -65,7 +79,7 @@ impl Sidecar {
         command.env("NO_COLOR", "1").env_remove("POSTRIDER_CONFIG");
         command.stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
-        let mut sidecar = Self { child, directory, app };
+        let mut sidecar = Self { child, directory, app, ready_after: Duration::ZERO };
         sidecar.wait_until_ready(health)?;
         Ok(sidecar)
     }
@@ -88,8 +102,21 @@ impl Sidecar {
             if began.elapsed() > PATIENCE {
                 bail!("the sidecar did not become ready: {}", self.output());
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(1));
         }
+        self.ready_after = began.elapsed();
+        Ok(())
+    }
+
+    /// How long it took to become ready.
+    pub(crate) fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// Dies as if its machine did.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
         Ok(())
     }
 
@@ -131,9 +158,13 @@ impl Setup {
                 let servers: Vec<&str> = bootstrap.split(',').collect();
                 json!({ "kafka": { "bootstrap_servers": servers } })
             }
-            On::Embedded { path } => {
+            On::Embedded { path, retention_bytes } => {
                 let path = path.clone().unwrap_or_else(|| PathBuf::from("./data"));
-                json!({ "embedded": { "path": path } })
+                let mut embedded = json!({ "path": path });
+                if let Some(bytes) = retention_bytes {
+                    embedded["retention"] = json!({ "bytes": format!("{bytes}B") });
+                }
+                json!({ "embedded": embedded })
             }
         };
         let topics: serde_json::Map<String, Value> =

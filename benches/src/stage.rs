@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::cell::OnceCell;
+
 use anyhow::Result;
 
 use crate::cluster::Cluster;
@@ -10,7 +12,10 @@ use crate::sidecar::{On, Setup, Sidecar};
 
 #[derive(Debug)]
 pub(crate) struct Stage {
-    pub(crate) cluster: Cluster,
+    /// A Kafka that runs already.
+    kafka: Option<String>,
+    /// Started when a side first asks for it.
+    cluster: OnceCell<Cluster>,
     /// The `postrider` binary, built for release.
     pub(crate) postrider: PathBuf,
     /// Seconds of a round that measures for a time.
@@ -30,14 +35,32 @@ pub(crate) fn unique(what: &str) -> String {
 }
 
 impl Stage {
-    pub(crate) fn new(cluster: Cluster, postrider: PathBuf, seconds: f64, events: u64, lag: u64) -> Self {
-        Self { cluster, postrider, seconds, events, lag }
+    pub(crate) fn new(
+        kafka: Option<String>,
+        postrider: PathBuf,
+        seconds: f64,
+        events: u64,
+        lag: u64,
+    ) -> Self {
+        Self { kafka, cluster: OnceCell::new(), postrider, seconds, events, lag }
+    }
+
+    /// The Kafka that is measured with.
+    pub(crate) fn cluster(&self) -> Result<&Cluster> {
+        if let Some(cluster) = self.cluster.get() {
+            return Ok(cluster);
+        }
+        let cluster = match &self.kafka {
+            Some(bootstrap) => Cluster::at(bootstrap.clone()),
+            None => Cluster::start(crate::roles::note)?,
+        };
+        Ok(self.cluster.get_or_init(|| cluster))
     }
 
     /// A new topic on the cluster.
     pub(crate) fn topic(&self, what: &str, partitions: u32) -> Result<String> {
         let name = unique(what);
-        self.cluster.create_topics(std::slice::from_ref(&name), partitions)?;
+        self.cluster()?.create_topics(std::slice::from_ref(&name), partitions)?;
         Ok(name)
     }
 
@@ -50,8 +73,8 @@ impl Stage {
         (self.round_ms() / 5).min(1000)
     }
 
-    pub(crate) fn on_kafka(&self) -> On {
-        On::Kafka { bootstrap: self.cluster.bootstrap().to_owned() }
+    pub(crate) fn on_kafka(&self) -> Result<On> {
+        Ok(On::Kafka { bootstrap: self.cluster()?.bootstrap().to_owned() })
     }
 
     pub(crate) fn start(&self, setup: &Setup) -> Result<Sidecar> {

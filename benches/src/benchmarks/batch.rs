@@ -1,7 +1,7 @@
 //! Many events a request: against what Kafka costs by itself.
 
 use super::publishing::{Load, Produced, Published};
-use super::{BARE_PRODUCER, Benchmark, Check, ON_EMBEDDED, ON_KAFKA};
+use super::{BARE_PRODUCER, Benchmark, Bound, Check, ON_EMBEDDED, ON_KAFKA};
 use crate::rounds::{Figure, Prepared};
 use crate::samples::Form;
 use crate::sidecar::On;
@@ -50,10 +50,9 @@ impl Benchmark for Batch {
     fn sides(&self, stage: &Stage) -> Vec<Prepared> {
         let load = |topic| Load { connections: CONNECTIONS, form: self.form, topics: vec![topic] };
         let topic = || stage.topic(self.name, 4);
-        let on_kafka = || Published::by_sidecar(stage, stage.on_kafka(), &load(topic()?));
-        let on_embedded =
-            || Published::by_sidecar(stage, On::Embedded { path: None }, &load("orders".into()));
-        let producer = || Ok(Produced::new(stage, &load(topic()?)));
+        let on_kafka = || Published::by_sidecar(stage, stage.on_kafka()?, &load(topic()?));
+        let on_embedded = || Published::by_sidecar(stage, On::embedded(), &load("orders".into()));
+        let producer = || Produced::new(stage, &load(topic()?));
         vec![
             Prepared::new(ON_KAFKA, on_kafka()),
             Prepared::new(BARE_PRODUCER, producer()),
@@ -62,12 +61,21 @@ impl Benchmark for Batch {
     }
 
     fn checks(&self) -> Vec<Check> {
-        vec![Check {
-            what: "CPU of Postrider on Kafka / bare producer",
-            figure: Figure::CpuPerEventUs,
-            side: ON_KAFKA,
-            against: &[BARE_PRODUCER],
-            at_most: 2.0,
-        }]
+        vec![
+            Check {
+                what: "CPU of Postrider on Kafka / bare producer",
+                figure: Figure::CpuPerEventUs,
+                side: ON_KAFKA,
+                against: &[BARE_PRODUCER],
+                bound: Bound::AtMost(2.0),
+            },
+            Check {
+                what: "CPU µs of an event on embedded",
+                figure: Figure::CpuPerEventUs,
+                side: ON_EMBEDDED,
+                against: &[],
+                bound: Bound::AtMost(6.0),
+            },
+        ]
     }
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use super::{BARE_CONSUMER, Benchmark, Check, ON_EMBEDDED, ON_KAFKA};
+use super::{BARE_CONSUMER, BARE_LOOP, Benchmark, Bound, Check, ON_EMBEDDED, ON_KAFKA};
 use crate::amount::Amount;
 use crate::measure;
 use crate::roles::load::{self, Done};
 use crate::roles::webhook::{self, Seen};
-use crate::roles::{Ask, At, Consumer, Properties, Role};
+use crate::roles::{Ask, At, Consumer, Properties, Role, poster};
 use crate::rounds::{Figure, Prepared, Sample, Side};
 use crate::samples::Form;
 use crate::sidecar::{On, Setup, Sidecar, Subscription};
@@ -38,6 +38,7 @@ pub(super) fn all() -> Vec<Box<dyn Benchmark>> {
             about: "delivery of a full topic's keyed 1 KiB events, 64 at a time; a single partition",
             partitions: 1,
         }),
+        Box::new(OnEmbedded),
     ]
 }
 
@@ -53,18 +54,16 @@ impl Benchmark for Deliver {
     fn sides(&self, stage: &Stage) -> Vec<Prepared> {
         let full = || {
             let topic = stage.topic(self.name, self.partitions)?;
-            stage.cluster.fill(&topic, stage.events)?;
+            stage.cluster()?.fill(&topic, stage.events)?;
             anyhow::Ok(topic)
         };
-        let mut sides = match full() {
+        match full() {
             Ok(topic) => vec![
                 Prepared::new(ON_KAFKA, BySidecar::on_kafka(stage, &topic)),
                 Prepared::new(BARE_CONSUMER, ByConsumer::new(stage, &topic)),
             ],
             Err(error) => vec![Prepared::new::<BySidecar>(ON_KAFKA, Err(error))],
-        };
-        sides.push(Prepared::new(ON_EMBEDDED, BySidecar::on_embedded(stage)));
-        sides
+        }
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -73,8 +72,37 @@ impl Benchmark for Deliver {
             figure: Figure::CpuPerEventUs,
             side: ON_KAFKA,
             against: &[BARE_CONSUMER],
-            at_most: 2.0,
+            bound: Bound::AtMost(2.0),
         }]
+    }
+}
+
+/// The embedded broker, whose log costs next to nothing: what delivery itself costs beside its POSTs.
+struct OnEmbedded;
+
+impl Benchmark for OnEmbedded {
+    fn name(&self) -> &'static str {
+        "deliver-embedded"
+    }
+
+    fn about(&self) -> &'static str {
+        "delivery of a full topic's keyed 1 KiB events, 64 at a time; the embedded broker"
+    }
+
+    fn sides(&self, stage: &Stage) -> Vec<Prepared> {
+        vec![
+            Prepared::new(ON_EMBEDDED, BySidecar::on_embedded(stage)),
+            Prepared::new(BARE_LOOP, ByLoop::new(stage)),
+        ]
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let check =
+            |what, figure, bound| Check { what, figure, side: ON_EMBEDDED, against: &[BARE_LOOP], bound };
+        vec![
+            check("CPU of Postrider on embedded / bare loop", Figure::CpuPerEventUs, Bound::AtMost(2.0)),
+            check("rate of Postrider on embedded / bare loop", Figure::EventsPerSecond, Bound::AtLeast(0.6)),
+        ]
     }
 }
 
@@ -106,6 +134,24 @@ impl Sink {
     }
 }
 
+/// Fills the topic `orders` of an embedded broker, through a sidecar that ends then.
+pub(super) fn fill_embedded(stage: &Stage, on: &On, events: u64) -> Result<()> {
+    let topics = vec!["orders".to_owned()];
+    let setup = Setup { on: on.clone(), service: "fill".into(), topics: topics.clone(), subscription: None };
+    let sidecar = stage.start(&setup)?;
+    let spec = load::Spec {
+        to: sidecar.app(),
+        connections: 8,
+        form: Form::Batch { events: 100, minimal: true },
+        topics,
+        warm_ms: 0,
+        amount: Amount::Items(events.div_ceil(100)),
+        rate: None,
+    };
+    let (mut load, ()) = Worker::start(&Role::Load(spec))?;
+    load.ask::<Done>(Ask::Go).map(drop)
+}
+
 /// Each round is a new sidecar with a new subscription from the topic's beginning.
 struct BySidecar {
     sink: Sink,
@@ -117,27 +163,13 @@ struct BySidecar {
 
 impl BySidecar {
     fn on_kafka(stage: &Stage, topic: &str) -> Result<Self> {
-        Self::new(stage, stage.on_kafka(), topic, None)
+        Self::new(stage, stage.on_kafka()?, topic, None)
     }
 
     fn on_embedded(stage: &Stage) -> Result<Self> {
         let data = TempDir::with_prefix("postrider-bench-data-")?;
-        let on = On::Embedded { path: Some(data.path().to_owned()) };
-        let topics = vec!["orders".to_owned()];
-        let setup =
-            Setup { on: on.clone(), service: "fill".into(), topics: topics.clone(), subscription: None };
-        let sidecar = stage.start(&setup)?;
-        let spec = load::Spec {
-            to: sidecar.app(),
-            connections: 8,
-            form: Form::Batch { events: 100, minimal: true },
-            topics,
-            warm_ms: 0,
-            amount: Amount::Items(stage.events.div_ceil(100)),
-            rate: None,
-        };
-        let (mut load, ()) = Worker::start(&Role::Load(spec))?;
-        load.ask::<Done>(Ask::Go)?;
+        let on = On::embedded_at(data.path());
+        fill_embedded(stage, &on, stage.events)?;
         Self::new(stage, on, "orders", Some(data))
     }
 
@@ -175,7 +207,7 @@ impl ByConsumer {
     fn new(stage: &Stage, topic: &str) -> Result<Self> {
         let sink = Sink::new(stage)?;
         let spec = Consumer {
-            bootstrap: stage.cluster.bootstrap().to_owned(),
+            bootstrap: stage.cluster()?.bootstrap().to_owned(),
             properties: Properties::new(),
             topic: topic.to_owned(),
             group: String::new(),
@@ -192,5 +224,28 @@ impl Side for ByConsumer {
         self.spec.group = unique("deliver");
         let (consumer, ()) = Worker::start(&Role::Consumer(self.spec.clone()))?;
         self.sink.measure(consumer.process())
+    }
+}
+
+/// Each round is a new process.
+struct ByLoop {
+    sink: Sink,
+    spec: poster::Spec,
+}
+
+impl ByLoop {
+    fn new(stage: &Stage) -> Result<Self> {
+        let sink = Sink::new(stage)?;
+        let spec =
+            poster::Spec { to: sink.at.address, concurrency: CONCURRENCY as usize, events: stage.events };
+        Ok(Self { sink, spec })
+    }
+}
+
+impl Side for ByLoop {
+    fn round(&mut self) -> Result<Sample> {
+        self.sink.webhook.ask::<()>(Ask::Reset)?;
+        let (poster, ()) = Worker::start(&Role::Poster(self.spec.clone()))?;
+        self.sink.measure(poster.process())
     }
 }

@@ -34,8 +34,8 @@ impl Benchmark for Latency {
     }
 
     fn sides(&self, stage: &Stage) -> Vec<Prepared> {
-        let mut on_kafka = Sidecars::new(stage, stage.on_kafka());
-        let mut on_embedded = Sidecars::new(stage, On::Embedded { path: None });
+        let mut on_kafka = stage.on_kafka().and_then(|on| Sidecars::new(stage, on));
+        let mut on_embedded = Sidecars::new(stage, On::embedded());
         let mut highest = on_kafka.as_mut().ok().and_then(|side| side.highest_rate().ok());
         if highest.is_none() {
             highest = on_embedded.as_mut().ok().and_then(|side| side.highest_rate().ok());
@@ -96,6 +96,12 @@ impl Sidecars {
         Ok(Self { sidecar, webhook, load })
     }
 
+    /// Publishes for so long each round.
+    pub(super) fn lasting(mut self, milliseconds: u64) -> Self {
+        self.load.amount = Amount::Milliseconds(milliseconds);
+        self
+    }
+
     /// Events a second with as many publishes and deliveries under way as there may be, until the last has come.
     pub(super) fn highest_rate(&mut self) -> Result<f64> {
         let (_, seen) = self.run()?;
@@ -150,7 +156,7 @@ impl Bare {
     fn new(stage: &Stage, rate: f64) -> Result<Self> {
         let topic = stage.topic("through", PARTITIONS)?;
         let (webhook, at) = webhook(0)?;
-        let bootstrap = stage.cluster.bootstrap().to_owned();
+        let bootstrap = stage.cluster()?.bootstrap().to_owned();
         let consumer = Consumer {
             bootstrap: bootstrap.clone(),
             properties: Properties::new(),

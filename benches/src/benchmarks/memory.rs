@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use tempfile::TempDir;
 
+use super::deliver::fill_embedded;
 use super::latency::{Sidecars, webhook};
-use super::{Benchmark, Check};
+use super::{Benchmark, Bound, Check};
 use crate::measure;
 use crate::rounds::{Figure, Prepared, Sample, Side};
 use crate::sidecar::{On, Setup, Sidecar, Subscription};
@@ -16,6 +18,7 @@ const IDLE: &str = "idle, on Kafka";
 const BUSY: &str = "publishing and delivering, 64 connections, on Kafka";
 const BEHIND: &str = "far behind a slow webhook, on Kafka";
 const IDLE_EMBEDDED: &str = "idle, on embedded";
+const BEHIND_EMBEDDED: &str = "far behind a slow webhook, on embedded";
 const BUSY_EMBEDDED: &str = "publishing and delivering, 64 connections, on embedded";
 
 /// Before each answer of the slow webhook.
@@ -37,22 +40,37 @@ impl Benchmark for Memory {
     }
 
     fn sides(&self, stage: &Stage) -> Vec<Prepared> {
-        let embedded = || On::Embedded { path: None };
+        let (on_kafka, embedded) = (|| stage.on_kafka(), On::embedded);
+        let behind_embedded = || {
+            let data = TempDir::with_prefix("postrider-bench-data-")?;
+            let mut side = Idle::new(stage, On::embedded_at(data.path()), "behind", stage.lag)?;
+            side._data = Some(data);
+            anyhow::Ok(side)
+        };
         vec![
-            Prepared::new(IDLE, Idle::new(stage, stage.on_kafka(), "idle", 0)),
-            Prepared::new(BUSY, Sidecars::new(stage, stage.on_kafka()).map(Busy)),
-            Prepared::new(BEHIND, Idle::new(stage, stage.on_kafka(), "behind", stage.lag)),
+            Prepared::new(IDLE, on_kafka().and_then(|on| Idle::new(stage, on, "idle", 0))),
+            Prepared::new(BUSY, on_kafka().and_then(|on| Sidecars::new(stage, on)).map(Busy)),
+            Prepared::new(BEHIND, on_kafka().and_then(|on| Idle::new(stage, on, "behind", stage.lag))),
             Prepared::new(IDLE_EMBEDDED, Idle::new(stage, embedded(), "idle", 0)),
             Prepared::new(BUSY_EMBEDDED, Sidecars::new(stage, embedded()).map(Busy)),
+            Prepared::new(BEHIND_EMBEDDED, behind_embedded()),
         ]
     }
 
     fn checks(&self) -> Vec<Check> {
-        let check = |what, side, figure, at_most| Check { what, figure, side, against: &[], at_most };
+        let check = |what, side, figure, at_most| Check {
+            what,
+            figure,
+            side,
+            against: &[],
+            bound: Bound::AtMost(at_most),
+        };
         vec![
             check("resident MB, idle", IDLE, Figure::ResidentMb, 20.0),
             check("peak MB, publishing and delivering", BUSY, Figure::PeakMb, 36.0),
             check("peak MB, far behind", BEHIND, Figure::PeakMb, 64.0),
+            check("resident MB, idle, on embedded", IDLE_EMBEDDED, Figure::ResidentMb, 15.0),
+            check("peak MB, far behind, on embedded", BEHIND_EMBEDDED, Figure::PeakMb, 48.0),
         ]
     }
 }
@@ -67,16 +85,20 @@ struct Idle {
     sidecar: Sidecar,
     _webhook: Worker,
     lasts: Duration,
+    /// Where an embedded broker's topic is.
+    _data: Option<TempDir>,
 }
 
 impl Idle {
     fn new(stage: &Stage, on: On, what: &str, events: u64) -> Result<Self> {
-        let topic = match on {
+        let topic = match &on {
             On::Kafka { .. } => stage.topic(what, 4)?,
             On::Embedded { .. } => "orders".to_owned(),
         };
-        if events > 0 {
-            stage.cluster.fill(&topic, events)?;
+        match &on {
+            _ if events == 0 => {}
+            On::Kafka { .. } => stage.cluster()?.fill(&topic, events)?,
+            On::Embedded { .. } => fill_embedded(stage, &on, events)?,
         }
         let (webhook, at) = webhook(SLOW_MS)?;
         let subscription = Subscription { topic: topic.clone(), to: at.address, concurrency: 64 };
@@ -84,7 +106,7 @@ impl Idle {
             Setup { on, service: unique(what), topics: vec![topic], subscription: Some(subscription) };
         // Long enough for what is read ahead to fill.
         let lasts = Duration::from_secs_f64(stage.seconds * if events > 0 { 4.0 } else { 1.0 });
-        Ok(Self { sidecar: stage.start(&setup)?, _webhook: webhook, lasts })
+        Ok(Self { sidecar: stage.start(&setup)?, _webhook: webhook, lasts, _data: None })
     }
 }
 

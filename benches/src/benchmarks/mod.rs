@@ -3,9 +3,12 @@
 mod batch;
 mod deliver;
 mod latency;
+mod log;
 mod memory;
 mod publishing;
 mod single;
+mod start;
+mod steady;
 mod topics;
 
 use crate::roles::Properties;
@@ -26,14 +29,29 @@ pub(crate) trait Benchmark {
     }
 }
 
-/// A target: a figure of a side, alone or divided by the sum of the same figure of others, is at most so much.
+/// A target: a figure of a side, alone or divided by the sum of the same figure of others, within a bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Check {
     pub(crate) what: &'static str,
     pub(crate) figure: Figure,
     pub(crate) side: &'static str,
     pub(crate) against: &'static [&'static str],
-    pub(crate) at_most: f64,
+    pub(crate) bound: Bound,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    pub(crate) fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
 }
 
 impl Check {
@@ -50,8 +68,12 @@ impl Check {
     /// A value beside what it may be.
     pub(crate) fn show(&self, value: f64) -> String {
         let unit = if self.against.is_empty() { "" } else { " ×" };
-        let verdict = if value <= self.at_most { "reached" } else { "NOT reached" };
-        format!("{value:.2}{unit}, at most {}{unit}: {verdict}", self.at_most)
+        let verdict = if self.bound.holds(value) { "reached" } else { "NOT reached" };
+        let bound = match self.bound {
+            Bound::AtMost(most) => format!("at most {most}"),
+            Bound::AtLeast(least) => format!("at least {least}"),
+        };
+        format!("{value:.2}{unit}, {bound}{unit}: {verdict}")
     }
 }
 
@@ -62,7 +84,10 @@ pub(crate) fn all() -> Vec<Box<dyn Benchmark>> {
     all.extend(deliver::all());
     all.push(Box::new(latency::Latency));
     all.extend(topics::all());
+    all.push(Box::new(log::Log));
+    all.push(Box::new(steady::Steady));
     all.push(Box::new(memory::Memory));
+    all.push(Box::new(start::Start));
     all
 }
 
@@ -72,6 +97,7 @@ const ON_EMBEDDED: &str = "Postrider on embedded";
 const BARE_AXUM: &str = "bare axum";
 const BARE_PRODUCER: &str = "bare producer";
 const BARE_CONSUMER: &str = "bare consumer";
+const BARE_LOOP: &str = "bare loop that POSTs";
 
 /// What the bare producer is told beyond idempotence: Java's partitioner, as Postrider tells its own, and the linger of
 /// Kafka's own clients, with which it takes the least CPU.
@@ -102,8 +128,13 @@ mod tests {
             Measured { label, series: Ok(series) }
         };
         let sides = [side("a", 30.0), side("b", 15.0), side("c", 5.0)];
-        let check =
-            Check { what: "a", figure: Figure::CpuPerEventUs, side: "a", against: &["b", "c"], at_most: 2.0 };
+        let check = Check {
+            what: "a",
+            figure: Figure::CpuPerEventUs,
+            side: "a",
+            against: &["b", "c"],
+            bound: Bound::AtMost(2.0),
+        };
         assert_eq!(check.value(&sides), Some(1.5));
         assert_eq!(check.show(1.5), "1.50 ×, at most 2 ×: reached");
         assert_eq!(Check { against: &["d"], ..check }.value(&sides), None);

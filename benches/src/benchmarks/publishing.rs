@@ -88,9 +88,9 @@ pub(super) struct Produced {
 
 impl Produced {
     /// As many records under way as the load has events, and the same ones.
-    pub(super) fn new(stage: &Stage, load: &Load) -> Self {
+    pub(super) fn new(stage: &Stage, load: &Load) -> Result<Self> {
         let spec = producer::Spec {
-            bootstrap: stage.cluster.bootstrap().to_owned(),
+            bootstrap: stage.cluster()?.bootstrap().to_owned(),
             properties: super::producer_properties(),
             topics: load.topics.clone(),
             names_keys: load.form.events() > 1,
@@ -98,7 +98,7 @@ impl Produced {
             amount: Amount::Milliseconds(stage.round_ms()),
             rate: None,
         };
-        Self { spec }
+        Ok(Self { spec })
     }
 }
 
@@ -112,7 +112,7 @@ impl Side for Produced {
     }
 }
 
-fn throughput(done: Done, cpu: std::time::Duration) -> Sample {
+pub(super) fn throughput(done: Done, cpu: std::time::Duration) -> Sample {
     let events = done.events as f64;
     vec![
         (Figure::CpuPerEventUs, cpu.as_secs_f64() * 1e6 / events),

@@ -1,7 +1,7 @@
 //! Many topics: librdkafka walks its list of topics at each record.
 
 use super::publishing::{Load, Produced, Published};
-use super::{Benchmark, Check};
+use super::{Benchmark, Bound, Check};
 use crate::rounds::{Figure, Prepared};
 use crate::samples::Form;
 use crate::stage::{Stage, unique};
@@ -51,10 +51,10 @@ impl Benchmark for Topics {
         let topics = |number| {
             let name = unique(self.name);
             let names: Vec<String> = (0..number).map(|number| format!("{name}-{number}")).collect();
-            stage.cluster.create_topics(&names, 1).map(|()| names)
+            stage.cluster()?.create_topics(&names, 1).map(|()| names)
         };
-        let sidecar = |number| Published::by_sidecar(stage, stage.on_kafka(), &load(topics(number)?));
-        let bare = |number| Ok(Produced::new(stage, &load(topics(number)?)));
+        let sidecar = |number| Published::by_sidecar(stage, stage.on_kafka()?, &load(topics(number)?));
+        let bare = |number| Produced::new(stage, &load(topics(number)?));
         vec![
             Prepared::new(ONE_ON_KAFKA, sidecar(1)),
             Prepared::new(MANY_ON_KAFKA, sidecar(MANY)),
@@ -69,7 +69,7 @@ impl Benchmark for Topics {
             figure: Figure::CpuPerEventUs,
             side: MANY_ON_KAFKA,
             against: &[ONE_ON_KAFKA],
-            at_most: 2.0,
+            bound: Bound::AtMost(2.0),
         }]
     }
 }

@@ -3,24 +3,18 @@
 //! No order, no retries, no progress beyond the order of reading: the least that could be called delivery.
 
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{BorrowedMessage, Headers};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc};
 
+use super::post::{Connection, Parts, Post, Target};
 use super::properties::{Properties, config};
 use super::{asked, note, say};
 
@@ -39,7 +33,7 @@ pub(crate) struct Spec {
     pub(crate) concurrency: usize,
 }
 
-type Requests = mpsc::Sender<Request<Full<Bytes>>>;
+type Requests = mpsc::Sender<Post>;
 
 pub(super) fn play(spec: &Spec) -> Result<()> {
     let consumer: BaseConsumer = config(&spec.bootstrap, &spec.properties)
@@ -67,12 +61,16 @@ pub(super) fn play(spec: &Spec) -> Result<()> {
 }
 
 fn read_all(consumer: BaseConsumer, spec: &Spec, requests: Requests) -> Result<JoinHandle<Result<()>>> {
-    let host = HeaderValue::from_str(&spec.to.to_string())?;
-    let topic = HeaderValue::from_str(&spec.topic)?;
+    let target = Target::new(spec.to, &spec.topic)?;
     let read = move || {
         while !requests.is_closed() {
-            let Some(message) = consumer.poll(POLL) else { continue };
-            let request = request(&message?, &host, &topic)?;
+            let Some(message) = consumer.poll(POLL).transpose()? else { continue };
+            let request = target.post(Parts {
+                payload: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+                key: message.key(),
+                headers: message.headers(),
+                timestamp: message.timestamp().to_millis().unwrap_or(0) / 1000,
+            })?;
             if requests.blocking_send(request).is_err() {
                 break;
             }
@@ -82,71 +80,11 @@ fn read_all(consumer: BaseConsumer, spec: &Spec, requests: Requests) -> Result<J
     std::thread::Builder::new().name("reading".into()).spawn(read).context("a thread starts")
 }
 
-/// The delivery of a record in binary mode.
-fn request(
-    message: &BorrowedMessage<'_>,
-    host: &HeaderValue,
-    topic: &HeaderValue,
-) -> Result<Request<Full<Bytes>>> {
-    let body = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = Uri::from_static("/events");
-    let headers = request.headers_mut();
-    headers.reserve(24);
-    headers.insert(header::HOST, host.clone());
-    headers.insert(header::USER_AGENT, HeaderValue::from_static("postrider/0.1.0"));
-    headers.insert("postrider-subscription", HeaderValue::from_static("sink"));
-    headers.insert("postrider-topic", topic.clone());
-    headers.insert("postrider-attempt", HeaderValue::from_static("1"));
-    headers
-        .insert("webhook-timestamp", HeaderValue::from(message.timestamp().to_millis().unwrap_or(0) / 1000));
-    if let Some(key) = message.key() {
-        headers.insert("postrider-key", HeaderValue::from_bytes(key)?);
-    }
-    for found in message.headers().into_iter().flat_map(Headers::iter) {
-        let Some(value) = found.value else { continue };
-        let value = HeaderValue::from_bytes(value)?;
-        match found.key {
-            "content-type" => headers.insert(header::CONTENT_TYPE, value),
-            "traceparent" => headers.insert("traceparent", value),
-            "ce_id" => {
-                headers.insert("webhook-id", value.clone());
-                headers.insert("ce-id", value)
-            }
-            "ce_specversion" => headers.insert("ce-specversion", value),
-            "ce_source" => headers.insert("ce-source", value),
-            "ce_type" => headers.insert("ce-type", value),
-            "ce_time" => headers.insert("ce-time", value),
-            "ce_benchns" => headers.insert(HeaderName::from_static("ce-benchns"), value),
-            _ => None,
-        };
-    }
-    Ok(request)
-}
-
-async fn post_all(to: SocketAddr, taken: Arc<Mutex<mpsc::Receiver<Request<Full<Bytes>>>>>) -> Result<()> {
-    let stream = TcpStream::connect(to).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut connection = pin!(connection);
-    let mut ended = false;
+async fn post_all(to: SocketAddr, taken: Arc<Mutex<mpsc::Receiver<Post>>>) -> Result<()> {
+    let mut connection = Connection::to(to).await?;
     loop {
         // The lock is let go of before the request is sent.
         let Some(request) = taken.lock().await.recv().await else { return Ok(()) };
-        let exchange = async {
-            sender.ready().await?;
-            let mut response = sender.send_request(request).await?;
-            while response.frame().await.transpose()?.is_some() {}
-            ensure!(response.status().is_success(), "answered {}", response.status());
-            Ok(())
-        };
-        let mut exchange = pin!(exchange);
-        // The connection moves with its request, as Postrider's do.
-        std::future::poll_fn(|cx| {
-            ended = ended || connection.as_mut().poll(cx).is_ready();
-            exchange.as_mut().poll(cx)
-        })
-        .await?;
+        connection.send(request).await?;
     }
 }

@@ -1,8 +1,11 @@
 //! What runs in a process of its own, and the few words that it exchanges with its parent: a line of JSON each.
 
+pub(crate) mod append;
 mod axum;
 mod consumer;
 pub(crate) mod load;
+mod post;
+pub(crate) mod poster;
 pub(crate) mod producer;
 mod properties;
 pub(crate) mod webhook;
@@ -24,6 +27,10 @@ pub(crate) enum Role {
     Producer(producer::Spec),
     /// The yardstick of delivery: a bare librdkafka consumer that POSTs.
     Consumer(consumer::Spec),
+    /// The yardstick of delivery alone: a bare loop that POSTs.
+    Poster(poster::Spec),
+    /// Our log, or a bare file as its yardstick.
+    Append(append::Spec),
     /// What deliveries are sent to.
     Webhook(webhook::Spec),
 }
@@ -38,6 +45,8 @@ impl Role {
             Self::Axum => "bare axum server",
             Self::Producer(_) => "bare producer",
             Self::Consumer(_) => "bare consumer",
+            Self::Poster(_) => "bare loop",
+            Self::Append(_) => "appender",
             Self::Webhook(_) => "webhook",
         }
     }
@@ -49,6 +58,8 @@ impl Role {
             Self::Axum => axum::play(),
             Self::Producer(spec) => producer::play(&spec),
             Self::Consumer(spec) => consumer::play(&spec),
+            Self::Poster(spec) => poster::play(&spec),
+            Self::Append(spec) => append::play(&spec),
             Self::Webhook(spec) => webhook::play(&spec),
         }
     }
@@ -85,7 +96,7 @@ fn say<T: Serialize>(what: &T) -> Result<()> {
 }
 
 /// Tells whoever runs the benchmarks what went wrong.
-fn note(line: &str) {
+pub(crate) fn note(line: &str) {
     // With standard error gone there is nobody left to tell.
     drop(writeln!(std::io::stderr(), "{line}"));
 }

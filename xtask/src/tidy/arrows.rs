@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("postrider", ALL),
     ("tests", &["broker", "brokers", "engine"]),
     ("brokers", &[]),
-    ("benches", &["brokers"]),
+    ("benches", &["brokers", "log"]),
     ("xtask", &["brokers"]),
 ];
 const ALL: &[&str] = &[

@@ -1,0 +1,79 @@
+//! How soon a sidecar is ready: with nothing on its disk, with a million events there, and after it was killed with them.
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use super::deliver::fill_embedded;
+use super::{Benchmark, Bound, Check};
+use crate::rounds::{Figure, Prepared, Sample, Side};
+use crate::sidecar::{On, Setup};
+use crate::stage::Stage;
+
+const EMPTY: &str = "on embedded, nothing there";
+const FULL: &str = "on embedded, full";
+const KILLED: &str = "on embedded, full, after kill -9";
+
+pub(super) struct Start;
+
+impl Benchmark for Start {
+    fn name(&self) -> &'static str {
+        "start"
+    }
+
+    fn about(&self) -> &'static str {
+        "from the start of the process to ready; full: a million events, unless --lag says otherwise"
+    }
+
+    fn sides(&self, stage: &Stage) -> Vec<Prepared> {
+        vec![
+            Prepared::new(EMPTY, Started::new(stage, 0, false)),
+            Prepared::new(FULL, Started::new(stage, stage.lag, false)),
+            Prepared::new(KILLED, Started::new(stage, stage.lag, true)),
+        ]
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let check = |what, side| Check {
+            what,
+            figure: Figure::ReadyMs,
+            side,
+            against: &[],
+            bound: Bound::AtMost(100.0),
+        };
+        vec![
+            check("ms until ready, nothing there", EMPTY),
+            check("ms until ready, full", FULL),
+            check("ms until ready, full, after kill -9", KILLED),
+        ]
+    }
+}
+
+struct Started {
+    program: std::path::PathBuf,
+    setup: Setup,
+    is_killed: bool,
+    _data: TempDir,
+}
+
+impl Started {
+    fn new(stage: &Stage, events: u64, is_killed: bool) -> Result<Self> {
+        let data = TempDir::with_prefix("postrider-bench-data-")?;
+        let on = On::embedded_at(data.path());
+        if events > 0 {
+            fill_embedded(stage, &on, events)?;
+        }
+        let topics = vec!["orders".to_owned()];
+        let setup = Setup { on, service: "start".into(), topics, subscription: None };
+        Ok(Self { program: stage.postrider.clone(), setup, is_killed, _data: data })
+    }
+}
+
+impl Side for Started {
+    fn round(&mut self) -> Result<Sample> {
+        if self.is_killed {
+            crate::sidecar::Sidecar::start(&self.program, &self.setup)?.kill()?;
+        }
+        let sidecar = crate::sidecar::Sidecar::start(&self.program, &self.setup)?;
+        Ok(vec![(Figure::ReadyMs, sidecar.ready_after().as_secs_f64() * 1e3)])
+    }
+}

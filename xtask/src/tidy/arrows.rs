@@ -24,8 +24,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("api", &["broker", "delivery", "event", "publish", "telemetry"]),
     ("postrider", ALL),
-    ("tests", &["broker", "brokers", "engine"]),
+    ("tests", &["broker", "brokers", "engine", "torture"]),
     ("brokers", &[]),
+    ("torture", &["log"]),
     ("benches", &["brokers", "log"]),
     ("xtask", &["brokers"]),
 ];
@@ -126,7 +127,7 @@ fn forbidden(crates: &BTreeSet<String>, arrows: &BTreeSet<Arrow>, sources: &[Sou
 fn manifest(name: &str) -> String {
     match name {
         "tests" | "xtask" | "benches" => format!("{name}/Cargo.toml"),
-        "brokers" => "tests/brokers/Cargo.toml".to_owned(),
+        "brokers" | "torture" => format!("tests/{name}/Cargo.toml"),
         _ => format!("crates/{name}/Cargo.toml"),
     }
 }

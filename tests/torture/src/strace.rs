@@ -1,0 +1,78 @@
+//! Workers under strace.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::told::Told;
+use crate::trace::{self, Call};
+use crate::worker::{Plan, Workload};
+use crate::workers::{self, Ended, Worker};
+
+/// Runs a worker to its end and returns what it did to files, and told.
+pub(crate) fn traced(
+    program: &Path,
+    directory: &Path,
+    plan: Plan,
+    into: &Path,
+) -> Result<(Vec<Call>, Ended)> {
+    let worker = workers::command(program, directory, plan);
+    let mut strace = trace::command(trace::OF_FILES, into);
+    strace.arg("-qq").arg("--").arg(worker.get_program()).args(worker.get_args());
+    let ended = Worker::start(strace)?.end()?;
+    if !ended.status.success() {
+        bail!("a worker ended with {} though nobody killed it", ended.status);
+    }
+    Ok((trace::read(into)?, ended))
+}
+
+/// What strace does once it is attached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Attached<'a> {
+    /// Writes the calls down.
+    Watch(&'a Path),
+    /// Kills the process before the `nth` call of this name in one of its threads.
+    Kill { name: &'a str, nth: usize },
+}
+
+/// Starts a gated worker, attaches strace where it waits, lets it go on, and waits for its end.
+pub(crate) fn attached(worker: Command, workload: Workload, how: Attached<'_>) -> Result<Ended> {
+    let mut worker = Worker::start(worker)?;
+    // Recovery is watched from before the store is opened, all else from after that.
+    let gate = if workload == Workload::Recover { Told::Waiting } else { Told::Ready };
+    if !worker.until(gate)? {
+        bail!("a worker ended before it was let in");
+    }
+    let mut strace = match how {
+        Attached::Watch(into) => trace::command(trace::OF_FILES, into),
+        Attached::Kill { name, nth } => {
+            let mut strace = trace::command(name, Path::new("/dev/null"));
+            strace.arg("-e").arg(format!("inject={name}:signal=SIGKILL:when={nth}"));
+            strace
+        }
+    };
+    strace.args(["-p", &worker.id().to_string()]).stderr(Stdio::piped()).stdin(Stdio::null());
+    let mut strace = strace.spawn().context("strace cannot be started")?;
+    until_attached(&mut strace)?;
+    worker.open_the_gate();
+    let ended = worker.end()?;
+    strace.wait()?;
+    Ok(ended)
+}
+
+/// Reads what strace says until it says that it is attached.
+fn until_attached(strace: &mut Child) -> Result<()> {
+    let stderr = strace.stderr.take().context("standard error was asked for")?;
+    let mut said = BufReader::new(stderr);
+    let mut all = String::new();
+    while said.read_line(&mut all)? > 0 {
+        if all.contains(" attached") {
+            // What it says later is read by nobody, and is too little to fill a pipe.
+            strace.stderr = Some(said.into_inner());
+            return Ok(());
+        }
+    }
+    bail!("strace did not attach: {all}")
+}

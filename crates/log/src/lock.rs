@@ -1,5 +1,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -9,6 +10,25 @@ use crate::error::OpenError;
 
 /// The version of all that is in a data directory.
 const FORMAT: u32 = 1;
+
+/// Makes the data directory, and what is missing above it, with durable names. Events are nobody else's to read; a
+/// directory that exists keeps its mode.
+pub(crate) fn make_directory(disk: &Disk, path: &Path) -> Result<(), OpenError> {
+    let missing =
+        path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists()).count();
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(OpenError::path("create", path))?;
+    for (at, name) in path.ancestors().take(missing.max(1)).enumerate() {
+        let Some(above) = name.parent() else { break };
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match disk.sync_directory(above) {
+            // A process that was killed may have made it. But it may also be another's, and not ours to open.
+            Err(_) if at >= missing => {}
+            other => other.map_err(OpenError::path("sync", above))?,
+        }
+    }
+    Ok(())
+}
 
 /// Locks the directory for this process, for as long as the file lives.
 pub(crate) fn lock(directory: &Path) -> Result<File, OpenError> {

@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -15,7 +14,7 @@ use crate::commit::Committer;
 use crate::disk::Disk;
 use crate::error::{AppendError, Damage, OpenError, StoreError, is_full};
 use crate::frame::Batch;
-use crate::lock::{check_format, lock};
+use crate::lock::{check_format, lock, make_directory};
 use crate::log::Log;
 use crate::names;
 use crate::progress::{Change, Progress};
@@ -97,9 +96,7 @@ impl Store {
     /// Opens or creates a data directory. Damage that was found is told beside it: the store works with what is left.
     pub fn open(path: &Path, options: Options) -> Result<(Self, Vec<Damage>), OpenError> {
         let disk = options.disk.clone();
-        // Events are nobody else's to read. A directory that exists keeps its mode.
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(OpenError::path("create", path))?;
+        make_directory(&disk, path)?;
         let held = lock(path)?;
         check_format(&disk, path)?;
         // What exists may have been made by a process that was killed before it synced the name.

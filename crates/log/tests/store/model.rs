@@ -1,5 +1,5 @@
 //! Random work against a plain model, with power losses at random operations: what was answered is there, what was
-//! refused is not, what was settled durably stays settled, and nothing else is.
+//! refused is not, what was settled durably stays settled, nothing else is, and nothing is removed before all settled it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +8,9 @@ use crate::common::*;
 use postrider_log::{AppendError, Item, Log, Note, Options, SettleLog, Store};
 use proptest::prelude::*;
 
+/// Subscriptions of the one log.
+const WHO: usize = 2;
+
 #[derive(Clone, Debug)]
 enum Step {
     Append {
@@ -15,16 +18,26 @@ enum Step {
         bytes: usize,
     },
     Settle {
+        who: usize,
         at: u64,
         count: u64,
     },
+    /// Settles the oldest, so that retention has something to remove.
+    SettleOldest {
+        who: usize,
+        count: u64,
+    },
     Note {
+        who: usize,
         at: u64,
     },
     Seek {
+        who: usize,
         to: u64,
     },
-    Flush,
+    Flush {
+        who: usize,
+    },
     Reopen,
     /// The power goes after so many more operations of the disk.
     PowerLoss {
@@ -36,10 +49,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (1usize..6, 0usize..900).prop_map(|(records, bytes)| Step::Append { records, bytes }),
-        5 => (0u64..60, 1u64..8).prop_map(|(at, count)| Step::Settle { at, count }),
-        2 => (0u64..60).prop_map(|at| Step::Note { at }),
-        1 => (0u64..60).prop_map(|to| Step::Seek { to }),
-        3 => Just(Step::Flush),
+        5 => (0..WHO, 0u64..60, 1u64..8).prop_map(|(who, at, count)| Step::Settle { who, at, count }),
+        3 => (0..WHO, 1u64..20).prop_map(|(who, count)| Step::SettleOldest { who, count }),
+        2 => (0..WHO, 0u64..60).prop_map(|(who, at)| Step::Note { who, at }),
+        1 => (0..WHO, 0u64..60).prop_map(|(who, to)| Step::Seek { who, to }),
+        4 => (0..WHO).prop_map(|who| Step::Flush { who }),
         1 => Just(Step::Reopen),
         2 => (0usize..12, any::<u64>()).prop_map(|(operations, seed)| Step::PowerLoss { operations, seed }),
     ]
@@ -52,9 +66,32 @@ struct Model {
     durable: BTreeMap<u64, Vec<u8>>,
     /// Unknown ones: they may be there, in this order, behind the durable ones.
     unknown: Vec<Vec<u8>>,
+    subscriptions: [Subscription; WHO],
+    counter: u64,
+    /// The first sequence that was there at the last reopening.
+    first: u64,
+}
+
+struct Subscription {
     /// Progress as of the last flush, and the states since, any of which a crash may bring back.
     states: Vec<Progress>,
-    counter: u64,
+    /// The highest floor ever: what lies below it may be removed, even if the cursor was moved back since.
+    floor_max: u64,
+}
+
+impl Default for Subscription {
+    fn default() -> Self {
+        Self { states: vec![Progress::default()], floor_max: 1 }
+    }
+}
+
+impl Subscription {
+    /// A new state, to be changed.
+    fn now(&mut self) -> &mut Progress {
+        let last = self.states.last().cloned().unwrap_or_default();
+        self.states.push(last);
+        self.states.last_mut().unwrap()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,28 +103,29 @@ struct Progress {
 struct World {
     store: Store,
     log: Arc<Log>,
-    settles: Arc<SettleLog>,
+    settles: [Arc<SettleLog>; WHO],
     flaky: Arc<Flaky>,
 }
 
 impl World {
     fn open(path: &std::path::Path) -> Self {
         let flaky = Flaky::new();
-        let options = Options { segment_bytes: 2000, disk: flaky.disk(), ..options() };
+        let options = Options { segment_bytes: 2000, retention_bytes: 3000, disk: flaky.disk(), ..options() };
         let (store, damage) = Store::open(path, options).unwrap();
         assert_eq!(damage, [], "a power loss damages nothing that was durable");
         let log = store.ensure_log("t").unwrap();
-        let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
+        let settles = ["s", "r"].map(|name| store.ensure_settle_log(name, &log, b"", 1).unwrap());
         Self { store, log, settles, flaky }
     }
 
-    fn progress(&self, end: u64) -> Progress {
+    fn progress(&self, who: usize, end: u64) -> Progress {
+        let settles = &self.settles[who];
         let mut now = Progress::default();
         for n in 1..end {
-            if self.settles.is_settled(n) {
+            if settles.is_settled(n) {
                 now.settled.insert(n);
             } else {
-                let (found, note) = self.settles.next_unsettled(n, self.settles.version()).unwrap();
+                let (found, note) = settles.next_unsettled(n, settles.version()).unwrap();
                 assert_eq!(found, n);
                 if note.attempts > 0 {
                     now.notes.insert(n, note.attempts);
@@ -103,18 +141,17 @@ impl Model {
         self.durable.last_key_value().map_or(1, |(last, _)| last + 1)
     }
 
-    fn now(&mut self) -> &mut Progress {
-        let last = self.states.last().cloned().unwrap_or_default();
-        self.states.push(last);
-        self.states.last_mut().unwrap()
-    }
-
     /// Compares after a reopening, and takes over what turned out of the unknown.
     fn check(&mut self, world: &World) {
-        let mut expected = self.durable.iter();
+        let first = world.log.first();
+        let removable = self.subscriptions.iter().map(|of| of.floor_max).min();
+        assert!(Some(first) <= removable, "removed up to {first}, and {removable:?} was settled by all");
+        assert!(first >= self.first, "what was removed is back: {first} after {}", self.first);
+        self.first = first;
+        let mut expected = self.durable.range(first..);
         let mut unknown = std::mem::take(&mut self.unknown).into_iter();
         let mut landed = Vec::new();
-        for item in read(&world.log, 1) {
+        for item in read(&world.log, first) {
             let Item::Record(record) = item else { panic!("a hole: {item:?}") };
             match expected.next() {
                 Some((sequence, bytes)) => {
@@ -134,9 +171,11 @@ impl Model {
         self.durable.extend(landed);
         let end = self.end();
         assert_eq!(world.log.end(), end);
-        let now = world.progress(end);
-        assert!(self.states.contains(&now), "{now:?} is none of {:?}", self.states);
-        self.states = vec![now];
+        for (who, of) in self.subscriptions.iter_mut().enumerate() {
+            let now = world.progress(who, end);
+            assert!(of.states.contains(&now), "{now:?} is none of {:?}", of.states);
+            of.states = vec![now];
+        }
     }
 
     fn append(&mut self, world: &World, records: usize, bytes: usize) {
@@ -162,39 +201,52 @@ impl Model {
 
     fn apply(&mut self, world: &World, step: &Step) {
         let end = self.end();
-        let version = world.settles.version();
         match *step {
             Step::Append { records, bytes } => self.append(world, records, bytes),
-            Step::Settle { at, count } if end > 1 => {
+            Step::Settle { who, at, count } if end > 1 => {
                 let from = 1 + at % (end - 1);
-                let to = (from + count).min(end);
-                world.settles.settle(from, to, version).unwrap();
-                let now = self.now();
-                now.settled.extend(from..to);
-                now.notes.retain(|n, _| !(from..to).contains(n));
+                self.settle(world, who, from, (from + count).min(end));
             }
-            Step::Note { at } if end > 1 => {
+            Step::SettleOldest { who, count } if world.settles[who].floor() < end => {
+                let floor = world.settles[who].floor();
+                self.settle(world, who, floor, (floor + count).min(end));
+            }
+            Step::Note { who, at } if end > 1 => {
                 let sequence = 1 + at % (end - 1);
                 self.counter += 1;
                 let attempts = self.counter as u32;
-                world.settles.note(sequence, Note { attempts, first_ms: 5 }, version).unwrap();
-                let now = self.now();
+                let settles = &world.settles[who];
+                settles.note(sequence, Note { attempts, first_ms: 5 }, settles.version()).unwrap();
+                let now = self.subscriptions[who].now();
                 if !now.settled.contains(&sequence) {
                     now.notes.insert(sequence, attempts);
                 }
             }
-            Step::Seek { to } => {
+            Step::Seek { who, to } => {
                 let to = 1 + to % end;
-                world.settles.seek(to);
-                *self.now() = Progress { settled: (1..to).collect(), notes: BTreeMap::new() };
+                world.settles[who].seek(to);
+                *self.subscriptions[who].now() =
+                    Progress { settled: (1..to).collect(), notes: BTreeMap::new() };
             }
-            Step::Flush if flush(&world.settles).is_ok() && self.states.len() > 1 => {
-                self.states = self.states.split_off(self.states.len() - 1);
+            Step::Flush { who } if flush(&world.settles[who]).is_ok() => {
+                let states = &mut self.subscriptions[who].states;
+                states.drain(..states.len() - 1);
             }
             _ => {}
         }
-        // In memory everything holds at once, durable or not.
-        assert_eq!(Some(&world.progress(self.end())), self.states.last());
+        for (who, of) in self.subscriptions.iter_mut().enumerate() {
+            of.floor_max = of.floor_max.max(world.settles[who].floor());
+            // In memory everything holds at once, durable or not.
+            assert_eq!(Some(&world.progress(who, end)), of.states.last());
+        }
+    }
+
+    fn settle(&mut self, world: &World, who: usize, from: u64, to: u64) {
+        let settles = &world.settles[who];
+        settles.settle(from, to, settles.version()).unwrap();
+        let now = self.subscriptions[who].now();
+        now.settled.extend(from..to);
+        now.notes.retain(|n, _| !(from..to).contains(n));
     }
 }
 
@@ -206,7 +258,7 @@ proptest! {
         // A disk in memory where there is one: what a sync does, the flaky disk plays.
         let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let mut world = World::open(directory.path());
-        let mut model = Model { states: vec![Progress::default()], ..Model::default() };
+        let mut model = Model::default();
         let mut doom = None;
         for step in &steps {
             match *step {

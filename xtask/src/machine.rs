@@ -22,11 +22,13 @@ const fn need(program: &'static str, package: &'static str) -> Need {
 const BUILD: &[Need] =
     &[need("c++", "g++"), need("cmake", "cmake"), need("make", "make"), need("perl", "perl")];
 
-/// What tests talk to Kafka with besides, make certificates with, and end with their children by.
+/// What tests talk to Kafka with besides, make certificates with, watch and fail system calls with, and end with their
+/// children by.
 const TESTS: &[Need] = &[
     Need { program: "kcat", package: "kcat", probe: &["-V"] },
     Need { program: "openssl", package: "openssl", probe: &["version"] },
     need("setpriv", "util-linux"),
+    need("strace", "strace"),
     // Debian leaves this part of Python out of python3.
     Need { program: "python3", package: "python3-venv", probe: &["-c", "import ensurepip, venv"] },
 ];

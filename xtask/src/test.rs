@@ -21,7 +21,15 @@ pub(crate) enum Part {
     Promises,
     /// The delivery engine under thousands of seeded faults
     Simulation,
+    /// The durable log, killed and without power at every moment
+    Torture,
 }
+
+/// Packages whose tests are parts of their own.
+const OTHER_PARTS: &[&str] = &["postrider-tests", "postrider-torture"];
+/// … and those that make no sense, or cannot be built, without Kafka.
+const WITHOUT_KAFKA: &[&str] =
+    &["postrider-tests", "postrider-torture", "postrider-kafka", "postrider-brokers", "postrider-benches"];
 
 /// What one part's test programs said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,6 +98,12 @@ fn check_machine(with_kafka: bool) -> Result<()> {
             "setpriv (util-linux) is not here: tests that are killed may leave a sidecar running. They pass without it.",
         );
     }
+    let traces = Command::new("strace").arg("--version").stdout(std::process::Stdio::null()).status();
+    if !traces.is_ok_and(|status| status.success()) {
+        say(
+            "strace is not here: LEFT OUT are kills at every system call, power losses, and system calls that fail.",
+        );
+    }
     if with_kafka && !has_kafka() {
         brokers::kafka::prefetch(say)
             .context("the tests need a Kafka; `cargo xtask test --no-kafka` leaves out those that do")?;
@@ -141,6 +155,7 @@ impl Part {
             Self::Unit => "unit",
             Self::Promises => "promises",
             Self::Simulation => "simulation",
+            Self::Torture => "torture",
         }
     }
 
@@ -157,15 +172,15 @@ impl Part {
         let mut command = cargo(root);
         command.args(["test", "--locked", "--no-fail-fast"]);
         match self {
-            Self::Unit if with_kafka => command.args(["--workspace", "--exclude", "postrider-tests"]),
             Self::Unit => {
-                let own = ["postrider-tests", "postrider-kafka", "postrider-brokers", "postrider-benches"];
-                command.arg("--workspace").args(own.iter().flat_map(|name| ["--exclude", name]))
+                let without = if with_kafka { OTHER_PARTS } else { WITHOUT_KAFKA };
+                command.arg("--workspace").args(without.iter().flat_map(|name| ["--exclude", name]))
             }
             Self::Promises => {
                 command.args(["-p", "postrider-tests", "--lib"]).args(promises(root, with_kafka))
             }
             Self::Simulation => command.args(["-p", "postrider-tests", "--test", "simulation"]),
+            Self::Torture => command.args(["-p", "postrider-torture"]),
         };
         command
     }

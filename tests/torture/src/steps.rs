@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::judge::{Problems, Promised};
 use crate::strace::{self, Attached};
+use crate::trace;
 use crate::worker::{Plan, Workload};
 use crate::workers::{self, Ended, Worker};
 
@@ -116,12 +117,11 @@ impl<'a> Scene<'a> {
     /// The calls of an undisturbed run.
     fn watch(&self) -> Result<Vec<Step>> {
         let stage = self.stage()?;
-        let trace = tempfile::NamedTempFile::new()?;
-        let ended = self.attached(&stage, self.workload, 2, Attached::Watch(trace.path()))?;
+        let seen = tempfile::NamedTempFile::new()?;
+        let ended = self.attached(&stage, self.workload, 2, Attached::Watch(seen.path()))?;
         take_in(&ended, &mut self.promised.clone())?;
-        let text = fs::read_to_string(trace.path())?;
         let mut calls: BTreeMap<(u32, String), usize> = BTreeMap::new();
-        for call in crate::trace::parse(&text)? {
+        for call in trace::read(seen.path())? {
             *calls.entry((call.thread, call.name)).or_default() += 1;
         }
         let mut most: BTreeMap<String, usize> = BTreeMap::new();

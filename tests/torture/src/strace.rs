@@ -1,10 +1,9 @@
 //! Workers under strace.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::told::Told;
 use crate::trace::{self, Call};
@@ -45,7 +44,7 @@ pub(crate) fn attached(worker: Command, workload: Workload, how: Attached<'_>) -
     if !worker.until(gate)? {
         bail!("a worker ended before it was let in");
     }
-    let mut strace = match how {
+    let strace = match how {
         Attached::Watch(into) => trace::command(trace::OF_FILES, into),
         Attached::Kill { name, nth } => {
             let mut strace = trace::command(name, Path::new("/dev/null"));
@@ -53,26 +52,9 @@ pub(crate) fn attached(worker: Command, workload: Workload, how: Attached<'_>) -
             strace
         }
     };
-    strace.args(["-p", &worker.id().to_string()]).stderr(Stdio::piped()).stdin(Stdio::null());
-    let mut strace = strace.spawn().context("strace cannot be started")?;
-    until_attached(&mut strace)?;
+    let strace = trace::attach(strace, worker.id())?;
     worker.open_the_gate();
     let ended = worker.end()?;
     strace.wait()?;
     Ok(ended)
-}
-
-/// Reads what strace says until it says that it is attached.
-fn until_attached(strace: &mut Child) -> Result<()> {
-    let stderr = strace.stderr.take().context("standard error was asked for")?;
-    let mut said = BufReader::new(stderr);
-    let mut all = String::new();
-    while said.read_line(&mut all)? > 0 {
-        if all.contains(" attached") {
-            // What it says later is read by nobody, and is too little to fill a pipe.
-            strace.stderr = Some(said.into_inner());
-            return Ok(());
-        }
-    }
-    bail!("strace did not attach: {all}")
 }

@@ -6,12 +6,14 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The calls that change what a power loss leaves, or that decide when.
 pub const OF_FILES: &str = "creat,open,openat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,truncate,fallocate,\
@@ -35,6 +37,46 @@ pub fn command(calls: &str, into: &Path) -> Command {
     strace.args(["-f", "-y", "-xx", "-s", "4000000", "-e", "signal=none"]);
     strace.arg("-e").arg(format!("trace={calls}")).arg("-o").arg(into);
     strace
+}
+
+/// strace at work on a process that runs. It lets go of it when this is dropped; the process goes on.
+#[derive(Debug)]
+pub struct Attached(Child);
+
+/// Attaches strace to a process and all its threads, and returns when what they do is seen.
+pub fn attach(mut strace: Command, process: u32) -> Result<Attached> {
+    strace.args(["-p", &process.to_string()]).stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut attached = Attached(strace.spawn().context("strace cannot be started")?);
+    let stderr = attached.0.stderr.take().context("standard error was asked for")?;
+    let mut said = BufReader::new(stderr);
+    let mut all = String::new();
+    while said.read_line(&mut all)? > 0 {
+        if all.contains(" attached") {
+            // What it says later is read by nobody, and is too little to fill a pipe.
+            attached.0.stderr = Some(said.into_inner());
+            return Ok(attached);
+        }
+    }
+    bail!("strace did not attach: {all}")
+}
+
+impl Attached {
+    /// Waits until the process that is watched has ended.
+    pub fn wait(mut self) -> Result<()> {
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let process = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        // It detaches in good order and writes out what it has seen. Gone already, it has done so.
+        if let (Some(process), Ok(None)) = (process, self.0.try_wait()) {
+            let _gone = kill_process(process, Signal::TERM);
+        }
+        drop(self.0.wait());
+    }
 }
 
 /// Reads what strace wrote.

@@ -19,6 +19,7 @@ mod random;
 pub mod script;
 pub mod setup;
 pub mod simulation;
+pub mod strace;
 mod verdict;
 pub mod webhook;
 

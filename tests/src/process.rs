@@ -177,9 +177,13 @@ impl Postrider {
         self.signal(Signal::CONT);
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("the sidecar runs").id()
+    }
+
     fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("the sidecar runs");
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process id");
         kill_process(pid, signal).expect("our own process can be signalled");
     }
 

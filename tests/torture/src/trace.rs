@@ -107,13 +107,15 @@ pub fn parse(text: &str) -> Result<Vec<Call>> {
         let (thread, rest) = line.split_once(' ').with_context(|| format!("line {at} has no thread"))?;
         let thread: u32 = thread.parse().with_context(|| format!("line {at} begins with no thread"))?;
         let rest = rest.trim_start();
-        if rest.starts_with("---") || rest.starts_with("+++") {
+        // Where strace lets go of a thread within a call, that call never came back as far as anybody saw.
+        let rest = rest.strip_suffix(" <detached ...>").unwrap_or(rest);
+        if rest.is_empty() || rest.starts_with(['-', '+', '<']) && !rest.starts_with("<... ") {
             continue;
         }
         if let Some(resumed) = rest.strip_prefix("<... ") {
             let Some(call) = open.remove(&thread).map(|of| &mut calls[of]) else { continue };
             let Some((_, more)) = resumed.split_once(" resumed>") else { bail!("line {at}: {rest}") };
-            let (more, returned) = split_result(more).with_context(|| format!("line {at}: {rest}"))?;
+            let Some((more, returned)) = split_result(more) else { continue };
             call.arguments.push_str(more);
             call.returned = returned.to_owned();
             call.ended = Some(at).filter(|_| !returned.starts_with('?'));
@@ -127,11 +129,9 @@ pub fn parse(text: &str) -> Result<Vec<Call>> {
             call.arguments = arguments.trim_end().to_owned();
             open.insert(thread, calls.len());
         } else {
-            // A killed program's last line may be cut off anywhere: that call never came back.
-            if let Some((arguments, returned)) = split_result(rest) {
-                (call.arguments, call.returned) = (arguments.to_owned(), returned.to_owned());
-                call.ended = Some(at).filter(|_| !returned.starts_with('?'));
-            }
+            let (arguments, returned) = split_result(rest).unwrap_or((rest, "?"));
+            (call.arguments, call.returned) = (arguments.to_owned(), returned.to_owned());
+            call.ended = Some(at).filter(|_| !returned.starts_with('?'));
         }
         calls.push(call);
     }
@@ -218,9 +218,13 @@ mod tests {
 10 <... fdatasync resumed>)           = 0
 11 pwrite64(3<\\x2f\\x61>(deleted), \"\\x68\", 1, 40 <unfinished ...>
 11 +++ killed by SIGKILL +++
+12 fdatasync(3<\\x2f\\x61> <unfinished ...>
+12 <... fdatasync resumed> <detached ...>
+13  <detached ...>
+14 sendto(9<\\x74>, \"\\x68\\x69\", 2, MSG_NOSIGNAL, NULL, 0 <detached ...>
 ";
         let calls = parse(text).unwrap();
-        assert_eq!(calls.len(), 5);
+        assert_eq!(calls.len(), 7);
         assert!(calls[0].has("O_CREAT") && !calls[0].has("O_TRUNC"));
         assert_eq!(calls[0].file(), Some("/a".into()));
         assert_eq!(calls[0].paths(), [PathBuf::from("/a")]);
@@ -229,5 +233,7 @@ mod tests {
         assert_eq!((calls[2].began, calls[2].ended, calls[2].result()), (2, Some(4), Some(0)));
         assert_eq!(calls[3].result(), None);
         assert_eq!((calls[4].file(), calls[4].ended), (None, None));
+        assert_eq!((calls[5].file(), calls[5].ended), (Some("/a".into()), None));
+        assert_eq!((calls[6].texts(), calls[6].ended), (vec![b"hi".to_vec()], None), "seen to begin");
     }
 }

@@ -51,8 +51,7 @@ pub fn run(directory: &Path, plan: Plan) -> Result<()> {
     // A thread of its own: whoever watches it counts its system calls without those of a program's start.
     let work = || {
         if plan.gated {
-            // Whoever watches need not be our ancestor. Where that is not restricted there is nothing to allow.
-            let _no_matter = rustix::process::set_ptracer(rustix::process::PTracer::Any);
+            allow_watching();
         }
         let recover = plan.workload == Workload::Recover;
         if recover && plan.gated {
@@ -78,6 +77,12 @@ pub fn run(directory: &Path, plan: Plan) -> Result<()> {
         let thread = std::thread::Builder::new().name("worker".into()).spawn_scoped(scope, work)?;
         thread.join().map_err(|_| anyhow!("the worker panicked"))?
     })
+}
+
+/// Whoever watches need not be our ancestor. Where that is not restricted there is nothing to allow.
+fn allow_watching() {
+    #[cfg(target_os = "linux")]
+    let _no_matter = rustix::process::set_ptracer(rustix::process::PTracer::Any);
 }
 
 fn wait_at_the_gate() -> Result<()> {

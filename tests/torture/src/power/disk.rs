@@ -1,8 +1,9 @@
 //! A disk that remembers what of it is durable, and what a power loss may leave of the rest.
 //!
 //! It is nastier than any one file system, within what POSIX lets all of them do: of what was written and not synced any
-//! 512 bytes may be there or not, whatever else is; a file may have grown and hold zeros; and of names that were made,
-//! changed or removed in a directory and not synced *with that directory* any may be so or not. A rename is whole.
+//! 512 bytes may be there, or be garbage, or not be there, whatever else is; a file may have grown and hold zeros; and of
+//! names that were made, changed or removed in a directory and not synced *with that directory* any may be so or not. A
+//! rename is whole.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -235,7 +236,10 @@ impl File {
         let luck = Luck::draw(random);
         let pieces: Vec<Change> = self.pending.iter().flat_map(Change::pieces).collect();
         let stays = luck.of(pieces.len(), random);
-        for (piece, _) in pieces.into_iter().zip(stays).filter(|(_, stays)| *stays) {
+        for (mut piece, _) in pieces.into_iter().zip(stays).filter(|(_, stays)| *stays) {
+            if luck == Luck::Any {
+                piece.garble(random);
+            }
             piece.apply(&mut left);
         }
         // Its length may have been written and its bytes not.
@@ -257,6 +261,15 @@ impl Change {
                 }
                 to[from..end].copy_from_slice(&bytes);
             }
+        }
+    }
+
+    /// Now and then something else came to stand there.
+    fn garble(&mut self, random: &mut fastrand::Rng) {
+        if let Self::Bytes { bytes, .. } = self
+            && random.u32(..16) == 0
+        {
+            random.fill(bytes);
         }
     }
 

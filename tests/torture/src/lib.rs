@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - [`kills`]: SIGKILL at random points, also of recoveries.
-//! - [`steps`]: SIGKILL at every single system call of append, rotate, compact and recover.
+//! - [`steps`]: SIGKILL at every single system call of append, rotate, compact and recover; and each of them failing.
 //! - [`power`]: what a power loss may leave of a traced run, any of it recovered and judged.
 //! - [`trace`]: what a program did to its files and sockets, as strace saw it.
 

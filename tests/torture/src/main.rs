@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use torture::steps::Blow;
 use torture::worker::{self, Plan, Workload};
 use torture::{kills, power, steps, trace};
 
@@ -99,10 +100,15 @@ impl Sum {
         let mut random = fastrand::Rng::with_seed(seed);
         for workload in [Workload::Append, Workload::Rotate, Workload::Compact, Workload::Recover] {
             let mut tally = steps::Tally::default();
-            steps::run(program, place, workload, (1, 3), &mut random, &mut tally)?;
+            for blow in [Blow::Kill, Blow::Eio, Blow::Enospc] {
+                let plan = steps::Plan { workload, blow, stride: 1, nested: 3 };
+                if tally.problems.is_empty() {
+                    steps::run(program, place, plan, &mut random, &mut tally)?;
+                }
+            }
             say(&format!(
-                "{workload:?}: killed at each of its system calls: {} kills, {} of them of recoveries",
-                tally.kills, tally.nested
+                "{workload:?}, at each of its system calls: {} kills, {} of them of recoveries; {} failures",
+                tally.kills, tally.nested, tally.failures
             ));
             (self.kills, self.events) = (self.kills + tally.kills, self.events + tally.events);
             self.problems(&tally.problems, tally.kept.as_deref());

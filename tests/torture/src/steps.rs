@@ -1,9 +1,10 @@
-//! SIGKILL at every single system call. A worker is watched once, so that its calls are known; then it runs again for each
-//! of them, on the same directory, and is killed right before that call. What it leaves is recovered and judged; and now
+//! SIGKILL at every single system call, or an error instead of it. A worker is watched once, so that its calls are known; then it runs again for each
+//! of them, on the same directory, and is killed right before that call, or the call fails. What it leaves is recovered and judged; and now
 //! and then that recovery is killed at one of its own calls first.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -11,9 +12,10 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::judge::{Problems, Promised};
+pub use crate::strace::Blow;
 use crate::strace::{self, Attached};
 use crate::trace;
-use crate::worker::{Plan, Workload};
+use crate::worker::{self, Workload};
 use crate::workers::{self, Ended, Worker};
 
 /// What came of it.
@@ -21,6 +23,8 @@ use crate::workers::{self, Ended, Worker};
 pub struct Tally {
     /// System calls at which a worker was killed.
     pub kills: u64,
+    /// … and that failed.
+    pub failures: u64,
     /// Kills of the recoveries that followed.
     pub nested: u64,
     pub events: u64,
@@ -42,34 +46,51 @@ struct Scene<'a> {
     steps: Vec<Step>,
 }
 
-/// Kills a workload at each of its calls, or at every `stride`th from a random one on. One in `nested` of them also has
-/// its recovery killed. Stops at the first problem.
+/// What is done at which calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub workload: Workload,
+    pub blow: Blow,
+    /// Every so many calls, from a random one on.
+    pub stride: usize,
+    /// Of so many recoveries one is killed too.
+    pub nested: u32,
+}
+
+/// Strikes a workload at its calls, one a run. Stops at the first problem.
 pub fn run(
     program: &Path,
     place: &Path,
-    workload: Workload,
-    (stride, nested): (usize, u32),
+    plan: Plan,
     random: &mut fastrand::Rng,
     tally: &mut Tally,
 ) -> Result<()> {
-    let scene = Scene::set(program, place, workload)?;
+    let scene = Scene::set(program, place, plan.workload)?;
     let recovery = Scene::set(program, place, Workload::Recover)?;
-    let first = random.usize(..stride);
-    for step in scene.steps.iter().skip(first).step_by(stride) {
+    // Besides files, a worker writes what it tells, and that is not to fail.
+    let steps = scene.steps.iter().filter(|(name, _)| plan.blow == Blow::Kill || name != "write");
+    let first = random.usize(..plan.stride);
+    for step in steps.skip(first).step_by(plan.stride) {
         let stage = scene.stage()?;
         let mut promised = scene.promised.clone();
-        let ended = scene.killed_at(&stage, scene.workload, 2, step)?;
-        tally.kills += u64::from(take_in(&ended, &mut promised)?);
-        if random.u32(..nested) == 0 {
+        let ended = scene.struck_at(&stage, (plan.workload, 2), step, plan.blow)?;
+        match plan.blow {
+            Blow::Kill => tally.kills += u64::from(take_in(&ended, &mut promised)?),
+            Blow::Eio | Blow::Enospc => {
+                survived(&ended, &mut promised).with_context(|| format!("{plan:?} at {step:?}"))?;
+                tally.failures += 1;
+            }
+        }
+        if random.u32(..plan.nested) == 0 {
             let again = &recovery.steps[random.usize(..recovery.steps.len())];
-            let ended = scene.killed_at(&stage, Workload::Recover, 3, again)?;
+            let ended = scene.struck_at(&stage, (Workload::Recover, 3), again, Blow::Kill)?;
             let killed = u64::from(take_in(&ended, &mut promised)?);
             (tally.kills, tally.nested) = (tally.kills + killed, tally.nested + killed);
         }
         tally.events += promised.acknowledged;
         tally.problems = promised.judge(stage.path());
         if !tally.problems.is_empty() {
-            tally.problems.push(format!("killed at {} {} of {workload:?}", step.0, step.1));
+            tally.problems.push(format!("{plan:?} at {step:?}"));
             tally.kept = Some(stage.keep());
             break;
         }
@@ -80,7 +101,6 @@ pub fn run(
 /// Hears what a worker told; whether it was killed. It may also have come to its end: calls of two threads are not counted
 /// alike at each run.
 fn take_in(ended: &Ended, promised: &mut Promised) -> Result<bool> {
-    use std::os::unix::process::ExitStatusExt;
     ended.told.iter().for_each(|told| promised.hear(told));
     let killed = ended.status.signal() == Some(Signal::KILL.as_raw());
     if !killed && !ended.status.success() {
@@ -89,12 +109,21 @@ fn take_in(ended: &Ended, promised: &mut Promised) -> Result<bool> {
     Ok(killed)
 }
 
+/// Hears what a worker told whose disk failed. It may give up, and must not panic.
+fn survived(ended: &Ended, promised: &mut Promised) -> Result<()> {
+    ended.told.iter().for_each(|told| promised.hear(told));
+    if !matches!(ended.status.code(), Some(0 | 1)) {
+        bail!("a worker ended with {}", ended.status);
+    }
+    Ok(())
+}
+
 impl<'a> Scene<'a> {
     /// Makes what the workload begins on, and watches it once.
     fn set(program: &'a Path, place: &'a Path, workload: Workload) -> Result<Self> {
         let base = directory(place)?;
         let mut promised = Promised::default();
-        let plan = Plan { run: 1, seed: 1, workload: Workload::Append, gated: false };
+        let plan = worker::Plan { run: 1, seed: 1, workload: Workload::Append, gated: false };
         let ended = Worker::start(workers::command(program, base.path(), plan))?.end()?;
         if take_in(&ended, &mut promised)? {
             bail!("a worker was killed by somebody else");
@@ -139,13 +168,19 @@ impl<'a> Scene<'a> {
         Ok(steps)
     }
 
-    fn killed_at(&self, stage: &TempDir, workload: Workload, run: u32, (name, nth): &Step) -> Result<Ended> {
-        self.attached(stage, workload, run, Attached::Kill { name, nth: *nth })
+    fn struck_at(
+        &self,
+        stage: &TempDir,
+        (workload, run): (Workload, u32),
+        (name, nth): &Step,
+        blow: Blow,
+    ) -> Result<Ended> {
+        self.attached(stage, workload, run, Attached::Strike { name, nth: *nth, blow })
     }
 
     /// Runs a worker with strace attached from where the workload proper begins.
     fn attached(&self, stage: &TempDir, workload: Workload, run: u32, how: Attached<'_>) -> Result<Ended> {
-        let plan = Plan { run, seed: 2, workload, gated: true };
+        let plan = worker::Plan { run, seed: 2, workload, gated: true };
         strace::attached(workers::command(self.program, stage.path(), plan), workload, how)
     }
 }

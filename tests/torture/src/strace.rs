@@ -32,8 +32,30 @@ pub(crate) fn traced(
 pub(crate) enum Attached<'a> {
     /// Writes the calls down.
     Watch(&'a Path),
-    /// Kills the process before the `nth` call of this name in one of its threads.
-    Kill { name: &'a str, nth: usize },
+    /// Does this to the process at the `nth` call of this name in one of its threads.
+    Strike { name: &'a str, nth: usize, blow: Blow },
+}
+
+/// What happens at a system call, instead of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blow {
+    /// SIGKILL.
+    Kill,
+    /// The disk fails.
+    Eio,
+    /// The disk is full, for once.
+    Enospc,
+}
+
+impl Blow {
+    /// As strace has it.
+    fn injection(self) -> &'static str {
+        match self {
+            Self::Kill => "signal=SIGKILL",
+            Self::Eio => "error=EIO",
+            Self::Enospc => "error=ENOSPC",
+        }
+    }
 }
 
 /// Starts a gated worker, attaches strace where it waits, lets it go on, and waits for its end.
@@ -46,9 +68,9 @@ pub(crate) fn attached(worker: Command, workload: Workload, how: Attached<'_>) -
     }
     let strace = match how {
         Attached::Watch(into) => trace::command(trace::OF_FILES, into),
-        Attached::Kill { name, nth } => {
+        Attached::Strike { name, nth, blow } => {
             let mut strace = trace::command(name, Path::new("/dev/null"));
-            strace.arg("-e").arg(format!("inject={name}:signal=SIGKILL:when={nth}"));
+            strace.arg("-e").arg(format!("inject={name}:{}:when={nth}", blow.injection()));
             strace
         }
     };

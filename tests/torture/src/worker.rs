@@ -73,10 +73,15 @@ pub fn run(directory: &Path, plan: Plan) -> Result<()> {
         Told::Done.tell();
         Ok(())
     };
-    std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("worker".into()).spawn_scoped(scope, work)?;
-        thread.join().map_err(|_| anyhow!("the worker panicked"))?
-    })
+        thread.join().map_err(|_| anyhow!("the worker ended unexpectedly"))?
+    });
+    // A disk that fails is no reason to panic, in no thread: whoever judges is to see it.
+    if done.as_ref().is_err_and(|error| format!("{error:#}").contains("unexpectedly")) {
+        std::process::abort();
+    }
+    done
 }
 
 /// Whoever watches need not be our ancestor. Where that is not restricted there is nothing to allow.

@@ -9,7 +9,7 @@ use crate::told::Told;
 use crate::trace::Call;
 
 /// One step. Paths are relative to the directory that is watched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Create(PathBuf),
     MakeDirectory(PathBuf),
@@ -161,7 +161,7 @@ impl Mutant {
             Self::NoSyncOfSegments => is(path, "segment"),
             Self::NoSyncOfLogDirectories => path.parent().is_some_and(|parent| parent.ends_with("logs")),
             Self::NoSyncOfSettles => is(path, "settle"),
-            Self::NoSyncBeforeRename => is(path, "new"),
+            Self::NoSyncBeforeRename => is(path, "new") && !path.ends_with("FORMAT.new"),
             Self::NoSyncOfSubscriptions => path.ends_with("subscriptions"),
             Self::AcknowledgedBeforeTheSync | Self::RemovedBeforeTheSettle => false,
         };

@@ -188,7 +188,16 @@ fn read(file: Arc<File>, segment: &mut Segment, may_be_torn: bool) -> io::Result
     let mut scanner = Scanner::new(file, seed(segment.epoch), SEGMENT_HEADER as u64, segment.bytes);
     loop {
         let at = scanner.offset();
-        match scanner.next()? {
+        let frame = match scanner.next()? {
+            // A frame of this file where another one belongs: a write that went to the wrong place. It must not take
+            // the end back, or sequences that were given out would be given out again.
+            Frame::Record { sequence, .. } if sequence < segment.end => {
+                scanner.jump(at);
+                Frame::Bad
+            }
+            frame => frame,
+        };
+        match frame {
             Frame::Record { offset, sequence, time_ms, .. } => {
                 hole(segment, sequence);
                 let offset = u32::try_from(offset).map_err(io::Error::other)?;

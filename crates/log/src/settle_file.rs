@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::frame::{u32_at, u64_at};
+use crate::names;
 use crate::progress::{Change, Progress};
 
 /// Magic, version (u32), zero (u32), epoch (u64), CRC-32C of those (u32), zero (u32).
@@ -220,5 +221,8 @@ fn split_snapshot(body: &[u8]) -> Option<(String, &[u8], &[u8])> {
     }
     let (log, rest) = field(body)?;
     let (meta, rest) = field(rest)?;
-    Some((String::from_utf8(log.to_vec()).ok()?, meta, rest))
+    let log = String::from_utf8(log.to_vec()).ok()?;
+    // A snapshot of a log that there cannot be says nothing.
+    names::encode(&log).ok()?;
+    Some((log, meta, rest))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::common::*;
-use postrider_log::{AppendError, Batch, Cursor, Item, OpenError, Options, Store};
+use postrider_log::{AppendError, Batch, Cursor, Damage, Item, Log, OpenError, Options, Store};
 
 #[test]
 fn what_was_answered_is_there_in_order_after_a_crash() {
@@ -245,4 +245,32 @@ fn an_empty_batch_writes_nothing() {
     store.append(&log, Batch::default(), None, move |answer| send.send(answer).unwrap());
     assert_eq!(receive.recv().unwrap().unwrap().first, 1);
     assert_eq!(log.end(), 1);
+}
+
+#[test]
+fn a_frame_that_was_written_over_another_takes_no_sequence_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let log = store.ensure_log("t").unwrap();
+    fill(&store, &log, 0..8);
+    let (second, sixth) = (offset_of(&log, 2), offset_of(&log, 6));
+    drop((store, log));
+    // All records are of one size. The second's frame stands where the sixth's was: a write that went astray.
+    let file = &segments(directory.path())[0];
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes.copy_within(second..second + 24 + "record 1".len(), sixth);
+    std::fs::write(file, bytes).unwrap();
+
+    let (store, damage) = open(directory.path());
+    let log = store.log("t").unwrap();
+    assert_eq!(log.end(), 9, "what was given out is not given out again");
+    let left: Vec<u64> = texts(&log, 1).into_iter().map(|(sequence, _)| sequence).collect();
+    assert_eq!(left, [1, 2, 3, 4, 5, 7, 8]);
+    assert!(matches!(damage.as_slice(), [Damage::Records { from: 6, to: 7, .. }]), "{damage:?}");
+}
+
+fn offset_of(log: &Arc<Log>, sequence: u64) -> usize {
+    let found = read(log, sequence).into_iter().next();
+    let Some(Item::Record(record)) = found else { panic!("no record {sequence}") };
+    record.offset as usize
 }

@@ -202,3 +202,26 @@ fn a_deleted_subscription_stays_deleted_and_holds_nothing_back() {
     drop((store, settles, Arc::clone(&log)));
     assert!(open(directory.path()).0.settle_log("s").is_none());
 }
+
+#[test]
+fn a_settle_log_of_a_log_that_cannot_be_is_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let log = store.ensure_log("t").unwrap();
+    drop(store.ensure_settle_log("s", &log, b"meta", 1).unwrap());
+    drop((store, log));
+    // Header (32 bytes), frame header (length and checksum), then the log's name with its length in front: now empty.
+    let path = directory.path().join("subscriptions/s.settle");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let seed = crc32c::crc32c(&bytes[16..24]);
+    bytes.truncate(32);
+    let body = [[0; 4], 0u32.to_le_bytes()].concat();
+    let length = (body.len() as u32).to_le_bytes();
+    let checksum = crc32c::crc32c_append(crc32c::crc32c_append(seed, &length), &body);
+    bytes.extend([&length[..], &checksum.to_le_bytes(), &body].concat());
+    std::fs::write(&path, bytes).unwrap();
+
+    let (store, damage) = open(directory.path());
+    assert!(matches!(damage.as_slice(), [Damage::Subscription { .. }]), "{damage:?}");
+    assert!(store.log("t").is_some() && store.settle_log("s").is_none(), "the rest opens");
+}

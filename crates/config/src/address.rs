@@ -194,6 +194,9 @@ impl Text for Url {
         if authority.host().is_empty() {
             return Err("its host is missing".to_owned());
         }
+        if !is_host(authority.host()) {
+            return Err("its host is neither a name nor an IP address".to_owned());
+        }
         if authority.as_str().ends_with(':') || (authority.port().is_some() && authority.port_u16().is_none())
         {
             return Err("its port must be between 0 and 65535".to_owned());
@@ -209,6 +212,14 @@ impl Text for Url {
     fn placeholder() -> Self {
         let origin = Origin { host: "localhost".to_owned(), port: 80 };
         Self { uri: Uri::from_static("http://localhost/"), origin }
+    }
+}
+
+/// A name as resolvers take it, an IPv4 address, or an IPv6 address in brackets. `http` lets more through.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')),
     }
 }
 

@@ -190,6 +190,11 @@ fn only_loopback_and_listed_hosts_are_called() {
     );
     refused(
         "http://127.0.0.1:8080/events",
+        "http://+[:]/",
+        "13:9 config_bad_value subscriptions.billing.to: `http://+[:]/` is not a webhook: its host is neither a name nor an IP address",
+    );
+    refused(
+        "http://127.0.0.1:8080/events",
         "http://me:pass@localhost/",
         "13:9 config_bad_value subscriptions.billing.to: `http://me:pass@localhost/` is not a webhook: it must hold no credentials",
     );

@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 pub use read::{from_message, from_plain};
-pub use write::{CONTENT_TYPE, STRUCTURED, to_binary, to_structured};
+pub use write::{CONTENT_TYPE, STRUCTURED, fits_binary, to_binary, to_structured};
 
 /// What stands before an attribute's name in a header's.
 const PREFIX: &str = "ce_";

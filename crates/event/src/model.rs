@@ -154,6 +154,14 @@ impl Event {
             .or_else(|| matches!(self.data, Some(Data::Json(_))).then_some("application/json"))
     }
 
+    /// Whether the data is of a type that makes receivers take a binary message for one in structured mode: both bindings
+    /// tell the mode by the beginning of the content type. Events within events are such.
+    pub(crate) fn holds_an_event(&self) -> bool {
+        const MEDIA_TYPE: &[u8] = b"application/cloudevents";
+        let content_type = self.data_content_type().unwrap_or_default().as_bytes();
+        content_type.get(..MEDIA_TYPE.len()).is_some_and(|head| head.eq_ignore_ascii_case(MEDIA_TYPE))
+    }
+
     pub fn data_schema(&self) -> Option<&str> {
         self.core(Core::DataSchema)
     }

@@ -220,6 +220,10 @@ fn a_webhook_needs_a_payload_and_its_type_for_binary_mode() {
     );
     assert!(!fits(builder.clone().data(bytes("x"))), "no content type");
     assert!(fits(builder.clone().data_content_type("text/plain").data(bytes("x"))));
+    for envelope in ["application/cloudevents+json", "Application/CloudEvents-batch+json; charset=utf-8"] {
+        let within = builder.clone().data_content_type(envelope).data(bytes("{}"));
+        assert!(!fits(within), "the event within would be read instead of this one");
+    }
     assert!(fits(builder.data(Data::Json(Bytes::from_static(b"null")))));
 }
 

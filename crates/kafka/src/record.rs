@@ -93,7 +93,8 @@ impl Writer {
     }
 }
 
-/// What librdkafka is given of a record. Its event is written in structured mode where that is asked for.
+/// What librdkafka is given of a record. Its event is written in structured mode where that is asked for, or where
+/// binary mode cannot carry it.
 pub(crate) fn encode(record: Record, structured: bool) -> Encoded {
     let Record { key, body, hop, letter } = record;
     let attributes = match &body {
@@ -103,7 +104,9 @@ pub(crate) fn encode(record: Record, structured: bool) -> Encoded {
     let mut writer =
         Writer::new(attributes + hop::HEADERS_MAX + letter.as_ref().map_or(0, |_| letter::HEADERS_MAX));
     let value = match body {
-        Body::Event(event) if structured => Some(binding::to_structured(&event, &mut writer)),
+        Body::Event(event) if structured || !event::kafka::fits_binary(&event) => {
+            Some(binding::to_structured(&event, &mut writer))
+        }
         Body::Event(event) => binding::to_binary(&event, &mut writer),
         Body::Foreign { bytes, reason } => {
             writer.put(FOREIGN, reason.as_bytes());

@@ -92,12 +92,14 @@ pub fn to_binary(event: &Event, encoding: Encoding, into: &mut HeaderMap<HeaderV
 }
 
 /// Whether binary mode can carry the event over a webhook. One without data or without a content type cannot be sent
-/// so, and goes structured.
+/// so, and goes structured; so does one whose data is an event itself, or that one would be read instead of it.
 pub fn fits_binary(event: &Event) -> bool {
     // HTTP WebHook 1.0.2, 2.1:
     //# The `Content-Type` header MUST be carried and the request MUST
     //# carry a notification payload of the given content type.
-    event.content_type().is_some() && event.data().is_some_and(|data| !data.bytes().is_empty())
+    let has_payload =
+        event.content_type().is_some() && event.data().is_some_and(|data| !data.bytes().is_empty());
+    has_payload && !event.holds_an_event()
 }
 
 fn header_name(core: Core) -> Option<HeaderName> {

@@ -11,6 +11,13 @@ pub const CONTENT_TYPE: &str = "content-type";
 /// The `content-type` of a record in structured mode.
 pub const STRUCTURED: &str = crate::http::STRUCTURED;
 
+/// Whether binary mode can carry the event. One whose data is an event itself goes structured, or that one would be read
+/// instead of it.
+pub fn fits_binary(event: &Event) -> bool {
+    // Kafka binding 1.0.2, 3: a content type "prefixed with the CloudEvents media type" makes it structured.
+    !event.holds_an_event()
+}
+
 /// Hands each header of the event in binary mode to `header`, name and value, and returns the record's value: `None`,
 /// a null, where the event has no data. Nothing is copied and nothing allocated.
 ///

@@ -89,6 +89,17 @@ fn a_structured_record_comes_back_whole() {
 }
 
 #[test]
+fn an_event_within_an_event_is_not_read_instead_of_it() {
+    let within = Bytes::from_static(br#"{"specversion":"1.0","id":"within","source":"/s","type":"t"}"#);
+    let builder = Event::builder().id("around").source("/s").kind("t");
+    let around = builder.data_content_type("application/cloudevents+json").data(Data::Json(within));
+    let around = around.build().unwrap();
+    let back = again(&encode(of(Body::Event(around.clone())), false));
+    let Body::Event(back) = back.body else { panic!("an event comes back as one") };
+    assert_eq!(back, around);
+}
+
+#[test]
 fn kafka_s_own_names_tell_of_a_dead_letter() {
     let headers = collected(&encode(of(Body::Event(event())), false).headers);
     for (name, value) in [

@@ -2,6 +2,7 @@
 
 mod bench;
 mod brokers;
+mod fuzz;
 mod generated;
 mod machine;
 mod run;
@@ -85,6 +86,25 @@ enum Command {
         #[arg(long, value_name = "DIRECTORY")]
         directory: Option<PathBuf>,
     },
+    /// Fuzz every parser, or the targets that are named, led by coverage; the stable toolchain is enough
+    ///
+    /// As many targets at once as there are cores. What was found to reach more is kept in the target directory and is
+    /// where the next run begins. A failure tells the command that shows it again.
+    #[command(
+        after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz event_json config --seconds 600\n  \
+        cargo xtask fuzz event_json --input crash-0123    # run one input, a failed one, again"
+    )]
+    Fuzz {
+        /// The targets: names of files in fuzz/targets
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+        /// Seconds for each target
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Run the one target on this file, and nothing else
+        #[arg(long, value_name = "FILE")]
+        input: Option<PathBuf>,
+    },
     /// Start and stop real brokers for development and measurements
     #[command(subcommand)]
     Brokers(brokers::Action),
@@ -116,6 +136,7 @@ fn main() -> ExitCode {
             torture::run(&root(), cycles, seed, directory.as_deref())
         }
         Command::Brokers(action) => brokers::run(action),
+        Command::Fuzz { targets, seconds, input } => fuzz::run(&root(), &targets, seconds, input.as_deref()),
         Command::Setup => machine::setup().map(|()| true),
         Command::Tidy => tidy::run(&root()),
         Command::Schema { check } => generated::run(&root(), check),

@@ -9,6 +9,8 @@
 mod admin;
 mod app;
 mod caller;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod health;
 mod limits;

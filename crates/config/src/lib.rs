@@ -20,6 +20,8 @@ mod broker;
 mod compose;
 mod decode;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod interpolate;
 mod load;
 mod merge;

@@ -11,6 +11,8 @@ mod actor;
 mod attempt;
 mod backoff;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod held;
 mod letters;
 mod life;

@@ -24,6 +24,8 @@ mod browse;
 mod codec;
 mod config;
 mod driver;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod operate;
 mod publish;
 mod slots;

@@ -15,7 +15,7 @@ pub(super) struct Source {
 
 /// Directories that hold files of ours; the root's own files are added.
 const DIRECTORIES: &[&str] =
-    &[".cargo", ".ci", "benches", "config", "crates", "deploy", "docs", "tests", "xtask"];
+    &[".cargo", ".ci", "benches", "config", "crates", "deploy", "docs", "fuzz", "tests", "xtask"];
 /// Names of directories that hold what is made, not written.
 const MADE: &[&str] = &["target", "data", "node_modules"];
 const EXTENSIONS: &[&str] = &["rs", "toml", "md", "yaml", "yml", "json", "sh", "tf"];

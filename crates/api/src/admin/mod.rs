@@ -30,6 +30,8 @@ pub(crate) use brokers::{__path_delete_durable, __path_durables};
 pub(crate) use browse::__path_browse;
 pub(crate) use letters::{__path_letters, __path_purge, __path_redrive};
 pub(crate) use process::{__path_config, __path_drain, __path_openapi, __path_status};
+#[cfg(fuzzing)]
+pub(crate) use query::{span, time};
 pub(crate) use subscriptions::{__path_list, __path_one, __path_pause, __path_resume, __path_seek};
 
 use crate::guard::Guard;

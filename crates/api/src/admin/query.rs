@@ -101,12 +101,12 @@ pub(super) fn start(text: &str) -> Result<Start, Problem> {
     }
 }
 
-pub(super) fn time(text: &str) -> Option<SystemTime> {
+pub(crate) fn time(text: &str) -> Option<SystemTime> {
     SystemTime::try_from(text.parse::<jiff::Timestamp>().ok()?).ok()
 }
 
 /// `50s`, `500ms`, `5m`.
-pub(super) fn span(text: &str) -> Result<Duration, Problem> {
+pub(crate) fn span(text: &str) -> Result<Duration, Problem> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let unit_ms = match unit {

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,10 +14,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Frame;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 use crate::evidence::Attempt;
 
-pub(crate) type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A request, as a script sees it.
 #[derive(Clone, Debug)]
@@ -49,6 +50,8 @@ enum How {
     Garbage,
     /// A body of so many bytes.
     Endless(u64),
+    /// A body that ends, and its connection with it, before it is as long as it was said to be.
+    BrokenOff,
 }
 
 impl Answer {
@@ -76,6 +79,11 @@ impl Answer {
         Self { how: How::Endless(bytes), ..Self::status(status) }
     }
 
+    /// Answers with this status and the beginning of a body, and closes the connection.
+    pub fn broken_off(status: u16) -> Self {
+        Self { how: How::BrokenOff, ..Self::status(status) }
+    }
+
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
@@ -99,46 +107,59 @@ impl Answer {
 
     /// Whether the sender gets to see the status.
     pub(crate) fn reaches_the_sender(&self) -> bool {
-        matches!(self.how, How::Whole | How::Endless(_))
+        matches!(self.how, How::Whole | How::Endless(_) | How::BrokenOff)
     }
 
     pub(crate) fn set(&self, fault: &Fault) {
         match self.how {
             How::Reset => fault.0.store(RESET, Ordering::Relaxed),
             How::Garbage => fault.0.store(GARBAGE, Ordering::Relaxed),
-            How::Whole | How::Hang | How::Endless(_) => {}
+            How::Whole | How::Hang | How::Endless(_) | How::BrokenOff => {}
         }
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
         let body = match self.how {
-            How::Endless(bytes) => Zeros(bytes).boxed_unsync(),
-            _ => Full::new(self.body).boxed_unsync(),
+            How::Endless(bytes) => Zeros { left: bytes, breaks_off: None }.boxed_unsync(),
+            How::BrokenOff => {
+                Zeros { left: 1000, breaks_off: Some(Box::pin(sleep(Duration::from_millis(20)))) }
+                    .boxed_unsync()
+            }
+            _ => Full::new(self.body).map_err(|never| match never {}).boxed_unsync(),
         };
         let mut response = Response::new(body);
         *response.status_mut() = http::StatusCode::from_u16(self.status).expect("tests use valid statuses");
         response.headers_mut().extend(self.headers);
+        if self.how == How::BrokenOff {
+            response.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("100000"));
+        }
         response
     }
 }
 
 /// A body of zeros, made as it is read.
-struct Zeros(u64);
+struct Zeros {
+    left: u64,
+    /// After this time, in which the rest is sent, an error follows instead of the end: the connection is closed.
+    breaks_off: Option<Pin<Box<Sleep>>>,
+}
 
 impl hyper::body::Body for Zeros {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         static CHUNK: [u8; 65_536] = [0; 65_536];
-        if self.0 == 0 {
-            return Poll::Ready(None);
+        if self.left == 0 {
+            let Some(sent) = &mut self.breaks_off else { return Poll::Ready(None) };
+            ready!(sent.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
         }
-        let now = self.0.min(CHUNK.len() as u64);
-        self.0 -= now;
+        let now = self.left.min(CHUNK.len() as u64);
+        self.left -= now;
         let chunk = &CHUNK[..usize::try_from(now).expect("a chunk's length")];
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(chunk)))))
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 on_each_backend!(
     a_webhook_that_answers_503_hurts_nobody_else,
     a_webhook_that_resets_connections_hurts_nobody_else,
+    a_webhook_that_answers_garbage_hurts_nobody_else,
     a_webhook_that_hangs_hurts_nobody_else,
     a_webhook_that_is_not_there_yet_gets_its_events_when_it_is,
     retry_after_is_kept_to,
@@ -58,6 +59,10 @@ async fn a_webhook_that_answers_503_hurts_nobody_else(backend: Backend) {
 
 async fn a_webhook_that_resets_connections_hurts_nobody_else(backend: Backend) {
     beside_a_healthy_one(backend, Answer::reset).await;
+}
+
+async fn a_webhook_that_answers_garbage_hurts_nobody_else(backend: Backend) {
+    beside_a_healthy_one(backend, Answer::garbage).await;
 }
 
 async fn a_webhook_that_hangs_hurts_nobody_else(backend: Backend) {

@@ -387,3 +387,15 @@ fn writing_allocates_nothing_and_reading_only_what_the_event_keeps() {
     });
     assert!(cost.count_total <= 2, "{} allocations, and the packed attributes need two", cost.count_total);
 }
+
+#[test]
+fn a_media_type_that_no_attribute_can_hold_keeps_no_record_from_being_wrapped() {
+    let overlong = format!("text/plain; a={}", "x".repeat(postrider_event::ATTRIBUTES_BYTES_MAX));
+    for content_type in ["text/plain;\ta=b", &overlong] {
+        let plain = Event::builder().id("0-1").source("/kafka/t").kind("t");
+        let headers = [("content-type", Some(content_type.as_bytes()))];
+        let wrapped = binding::from_plain(plain, headers, Some(Bytes::from_static(b"x")))
+            .expect("any record is wrapped");
+        assert_eq!((wrapped.data_content_type(), wrapped.data().is_some()), (None, true));
+    }
+}

@@ -59,15 +59,19 @@ where
     for (name, value) in headers {
         found.header(name.as_ref(), value);
     }
-    let builder = match found.text() {
-        Ok(Some(text)) if media_type::is_valid(text) => builder.data_content_type(text),
-        // A producer that knows nothing of CloudEvents owes this header nothing.
-        _ => builder,
+    let builder = match value {
+        Some(bytes) => builder.data(Data::Binary(bytes)),
+        None => builder,
     };
-    match value {
-        Some(bytes) => builder.data(Data::Binary(bytes)).build(),
-        None => builder.build(),
+    // A producer that knows nothing of CloudEvents owes this header nothing: one that is no media type is left out, and so
+    // is one that is and cannot be an attribute's value (it may hold a tab, or be longer than all attributes may be).
+    if let Ok(Some(text)) = found.text()
+        && media_type::is_valid(text)
+        && let Ok(event) = builder.clone().data_content_type(text).build()
+    {
+        return Ok(event);
     }
+    builder.build()
 }
 
 /// The headers of one record, as far as the binding gives them a meaning.

@@ -2,8 +2,11 @@
 
 use super::position;
 
-/// Whether `text` is `type "/" subtype *(";" parameter)`.
+/// Whether `text` is `type "/" subtype *(";" parameter)`. White space around it is none of it, and no header carries it.
 pub(crate) fn is_valid(text: &str) -> bool {
+    if trim(text) != text {
+        return false;
+    }
     let end = position(text, b';').unwrap_or(text.len());
     let Some((kind, subtype)) = halves(trim(&text[..end])) else { return false };
     is_token(kind) && is_token(subtype) && parameters(&text[end..]).all(|p| p.is_some())
@@ -127,6 +130,8 @@ mod tests {
             "text/plain/more",
             "te xt/plain",
             "text/plain;",
+            " text/plain",
+            "text/plain; a=b\t",
             "text/plain; charset",
             "text/plain; charset=",
             "text/plain; =utf-8",

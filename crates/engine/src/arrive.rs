@@ -82,13 +82,28 @@ impl Engine {
                 continue;
             }
             if self.lanes[lane].attempt == NONE {
-                self.release_lane(lane, actions);
+                self.release_idle_tail(lane, actions);
             } else {
                 self.broken[kept] = lane;
                 kept += 1;
             }
         }
         self.broken.truncate(kept);
+    }
+
+    /// Releases what of a lane has nothing under way behind it. Before that stands at most a dead letter that is being
+    /// written: its delivery ends by itself, and nothing is left that could pass the one that comes again.
+    fn release_idle_tail(&mut self, lane: LaneId, actions: &mut Actions) {
+        while self.lanes.is_live(lane)
+            && let Some(last) = self.lanes[lane].queue.tail().map(Handle)
+            && self.deliveries[last].is_idle()
+        {
+            self.release(last, actions);
+        }
+        if self.lanes.is_live(lane) {
+            self.lanes[lane].broken = false;
+            self.refresh(lane);
+        }
     }
 
     fn release_lane(&mut self, lane: LaneId, actions: &mut Actions) {

@@ -50,6 +50,20 @@ fn where_an_earlier_delivery_is_revoked_later_ones_of_its_key_go_back_last_first
 }
 
 #[test]
+fn a_delivery_whose_letter_is_being_written_stays_when_a_later_one_of_its_key_is_revoked() {
+    let mut h = Harness::new(policy());
+    let tokens = h.arrive(0, &[1, 1, 1]);
+    h.answer(tokens[0], Outcome::DeadLetter);
+    h.step(&[Input::Revoked { token: tokens[1] }]);
+    assert!(h.said(&Action::Release { token: tokens[2] }), "it must not pass the one that comes again");
+    assert!(!h.said(&Action::Release { token: tokens[0] }), "its letter would stand beside it");
+    let again = h.arrive(1, &[1, 1]);
+    h.step(&[Input::DeadLettered { token: tokens[0], written: true }]);
+    assert!(h.said(&Action::Done { token: tokens[0] }));
+    assert_eq!(h.in_flight(), [again[0]], "the lane goes on");
+}
+
+#[test]
 fn a_driver_that_revokes_a_keys_whole_tail_is_told_nothing() {
     let mut h = Harness::new(policy());
     let tokens = h.arrive(0, &[1, 1, 1]);

@@ -76,7 +76,7 @@ impl Engine {
         }
         for member in &ended.members {
             self.refresh(member.lane);
-            self.send_back(member.delivery, member.lane, actions);
+            self.send_back(member.delivery, member.lane);
         }
         self.attempts.recycle(ended);
     }

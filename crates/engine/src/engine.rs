@@ -38,6 +38,8 @@ pub struct Engine {
     pub(crate) stopped: u32,
     /// Lanes marked broken since the last step's end.
     pub(crate) broken: Vec<LaneId>,
+    /// What was recalled and has ended since the last step's end, with its lane.
+    pub(crate) returning: Vec<(Handle, LaneId)>,
     /// A retry is due and the budget does not allow it.
     pub(crate) budget_blocked: bool,
     pub(crate) stuck: bool,
@@ -92,6 +94,7 @@ impl Engine {
             lettering: 0,
             stopped: 0,
             broken: Vec::new(),
+            returning: Vec::new(),
             budget_blocked: false,
             stuck: false,
             armed: None,
@@ -109,6 +112,7 @@ impl Engine {
         for input in inputs {
             self.take(input, actions);
         }
+        self.return_recalled(actions);
         self.mend(actions);
         self.send_letters(actions);
         self.dispatch(actions);
@@ -125,7 +129,7 @@ impl Engine {
                 self.arrived(*token, *key, *attempts, *first_ms, actions);
             }
             Input::Revoked { token } => self.revoked(*token, actions),
-            Input::Recalled { token } => self.recalled(*token, actions),
+            Input::Recalled { token } => self.recalled(*token),
             Input::Answered { attempt, outcomes, latency } => {
                 self.answered(*attempt, outcomes, *latency, actions);
             }

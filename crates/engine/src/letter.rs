@@ -44,7 +44,7 @@ impl Engine {
             let wait = backoff(&self.policy.retry, u32::from(delivery.unspent), &mut self.random);
             let lane = delivery.lane;
             self.letters.wait(&mut self.deliveries, at, self.now.monotonic + wait);
-            self.send_back(at, lane, actions);
+            self.send_back(at, lane);
             return;
         }
         actions.list.push(Action::Done { token });
@@ -53,7 +53,7 @@ impl Engine {
             self.stop(lane, actions);
         }
         self.remove(at);
-        self.send_back(at, lane, actions);
+        self.send_back(at, lane);
     }
 
     /// Tries letters again whose wait is over.

@@ -6,8 +6,8 @@ use crate::list::NONE;
 use crate::{Actions, Engine, Token};
 
 impl Engine {
-    /// Marks a delivery and the held tail of its key, and gives back at once what has not begun.
-    pub(crate) fn recalled(&mut self, token: Token, actions: &mut Actions) {
+    /// Marks a delivery and the held tail of its key; what has not begun goes back in this step.
+    pub(crate) fn recalled(&mut self, token: Token) {
         // The lease may have ended while the word was on its way, not least with its key's head: nothing is wrong then.
         let Some(at) = self.deliveries.find(token) else { return };
         let Delivery { lane, .. } = self.deliveries[at];
@@ -17,7 +17,7 @@ impl Engine {
             self.mark_tail(at, lane);
             self.refresh(lane);
         }
-        self.send_back(at, lane, actions);
+        self.send_back(at, lane);
     }
 
     fn mark_tail(&mut self, from: Handle, lane: LaneId) {
@@ -32,20 +32,38 @@ impl Engine {
         }
     }
 
-    /// Gives back what was recalled and is no longer under way: this delivery where it has no lane, else what can go of
-    /// its lane. To be called whenever something of a lane has ended.
-    pub(crate) fn send_back(&mut self, at: Handle, lane: LaneId, actions: &mut Actions) {
-        if lane == LaneId::NONE {
-            let goes = |delivery: &Delivery| delivery.is_idle() && delivery.marks.recalled();
-            if self.deliveries.get(at).is_some_and(goes) {
-                self.release(at, actions);
-            }
-        } else if self.lanes.is_live(lane)
-            && self.lanes[lane].recalled > 0
-            && let Some(first) = self.first_to_go(lane)
-        {
-            self.release_from(first, lane, actions);
+    /// Has what was recalled and is no longer under way go back at the end of the inputs: this delivery where it has no
+    /// lane, else what can go of its lane. To be called whenever something of a lane has ended.
+    ///
+    /// Not before their end: what the source handed out of the key meanwhile may be among them, and its lease ends with
+    /// that of the one before it, so that both have to go.
+    pub(crate) fn send_back(&mut self, at: Handle, lane: LaneId) {
+        let wanted = match lane {
+            LaneId::NONE => self.deliveries.get(at).is_some_and(|delivery| delivery.marks.recalled()),
+            lane => self.lanes.is_live(lane) && self.lanes[lane].recalled > 0,
+        };
+        if wanted {
+            self.returning.push((at, lane));
         }
+    }
+
+    /// Gives back what is to go.
+    pub(crate) fn return_recalled(&mut self, actions: &mut Actions) {
+        for i in 0..self.returning.len() {
+            let (at, lane) = self.returning[i];
+            if lane == LaneId::NONE {
+                let goes = |delivery: &Delivery| delivery.is_idle() && delivery.marks.recalled();
+                if self.deliveries.get(at).is_some_and(goes) {
+                    self.release(at, actions);
+                }
+            } else if self.lanes.is_live(lane)
+                && self.lanes[lane].recalled > 0
+                && let Some(first) = self.first_to_go(lane)
+            {
+                self.release_from(first, lane, actions);
+            }
+        }
+        self.returning.clear();
     }
 
     /// The earliest recalled delivery of a lane behind which nothing is under way: releasing it ends the leases behind

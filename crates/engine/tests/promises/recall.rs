@@ -2,7 +2,7 @@
 
 use engine::{Action, Input, Mode, Outcome, Policy, SourceId, Token};
 
-use crate::harness::{ENDPOINT, EVENT, Harness, LATENCY, SOURCE, policy, secs};
+use crate::harness::{ENDPOINT, EVENT, Harness, LATENCY, SOURCE, arrived, policy, secs};
 
 fn recall(h: &mut Harness, token: Token) {
     h.step(&[Input::Recalled { token }]);
@@ -33,6 +33,18 @@ fn a_recalled_delivery_that_waits_for_its_lane_goes_back_at_once_with_its_tail_l
     assert_eq!(h.in_flight(), [tokens[0]], "the head was not recalled");
     h.answer(tokens[0], EVENT);
     assert_eq!(h.next_attempt(secs(1)).tokens, [tokens[0]], "and is tried again");
+}
+
+#[test]
+fn what_the_source_handed_out_before_it_knows_of_a_release_goes_back_too() {
+    let mut h = Harness::new(policy());
+    let tokens = h.arrive(0, &[1, 1]);
+    // Handed out behind the recalled one, and heard of in the same step: its lease ends with that one's.
+    let later = Token { source: SOURCE, slot: 2, generation: 1 };
+    h.step(&[Input::Recalled { token: tokens[1] }, arrived(later, 1)]);
+    assert_eq!(released(&h), [later, tokens[1]]);
+    h.answer(tokens[0], Outcome::Done);
+    expect_silence(&mut h);
 }
 
 #[test]

@@ -9,16 +9,13 @@
 
 pub mod backend;
 pub mod binary;
-pub mod checker;
 pub mod client;
-pub mod evidence;
 mod hash;
 pub mod load;
 pub mod process;
 mod random;
 pub mod script;
 pub mod setup;
-pub mod simulation;
 pub mod strace;
 mod verdict;
 pub mod webhook;
@@ -30,5 +27,6 @@ pub use process::{Ended, Postrider};
 pub use random::random;
 pub use script::{Answer, Seen};
 pub use setup::Setup;
+pub use simulation::{checker, evidence};
 pub use verdict::{evidence, tell};
 pub use webhook::Webhook;

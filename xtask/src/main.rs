@@ -6,6 +6,7 @@ mod fuzz;
 mod generated;
 mod machine;
 mod run;
+mod simulate;
 mod test;
 mod tidy;
 mod torture;
@@ -105,6 +106,19 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         input: Option<PathBuf>,
     },
+    /// Run the delivery engine and the publish path over a broker that misbehaves, in virtual time, seed by seed
+    ///
+    /// Each seed brings crashes, revocations, recalls, rewinds, duplicates, lost and late answers, outages, sick and slow
+    /// webhooks, storms of 429, clock steps, reconfigurations, redrives and shutdowns; then nothing fails any more, and all
+    /// must come to rest. Every step is held against the rules of docs/reliability.md. The same seed gives the same trace,
+    /// byte for byte. Exit 1: a promise is broken; the seed, the trace and the command that repeats it are printed.
+    ///
+    /// A mutant is the product with one rule broken, built apart from the clone. It must be caught.
+    #[command(after_help = "Examples:\n  cargo xtask simulate --seeds 100000\n  \
+        cargo xtask simulate --seed 4711 --seeds 1     # repeat a seed, with its trace\n  \
+        cargo xtask simulate --mutants                 # `caught n of n`, or exit 1\n  \
+        cargo xtask simulate --mutant overlap-attempts # exits 1: it is caught")]
+    Simulate(simulate::Options),
     /// Start and stop real brokers for development and measurements
     #[command(subcommand)]
     Brokers(brokers::Action),
@@ -128,8 +142,19 @@ enum Command {
     },
 }
 
+/// EX_USAGE of sysexits.h, as the product has it.
+const BAD_USAGE: u8 = 64;
+
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(told) => {
+            // With standard error gone there is nobody left to tell.
+            drop(told.print());
+            return if told.use_stderr() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match command {
         Command::Bench { arguments } => bench::run(&root(), &arguments),
         Command::Test { parts, arguments, no_kafka } => test::run(&parts, &arguments, !no_kafka),
         Command::Torture { cycles, seed, directory } => {
@@ -139,6 +164,7 @@ fn main() -> ExitCode {
         Command::Fuzz { targets, seconds, input } => fuzz::run(&root(), &targets, seconds, input.as_deref()),
         Command::Setup => machine::setup().map(|()| true),
         Command::Tidy => tidy::run(&root()),
+        Command::Simulate(options) => simulate::run(&root(), &options),
         Command::Schema { check } => generated::run(&root(), check),
     };
     match done {

@@ -19,17 +19,21 @@ pub(crate) enum Part {
     Unit,
     /// The promises, on the built binary, and the checker that judges them
     Promises,
-    /// The delivery engine under thousands of seeded faults
+    /// The delivery engine and the publish path under thousands of seeded faults, and the mutants that are to be caught
     Simulation,
     /// The durable log, killed and without power at every moment
     Torture,
 }
 
 /// Packages whose tests are parts of their own.
-const OTHER_PARTS: &[&str] = &["postrider-tests", "postrider-torture"];
+const OTHER_PARTS: &[&str] = &["postrider-tests", "postrider-simulation", "postrider-torture"];
 /// … and those that make no sense, or cannot be built, without Kafka.
-const WITHOUT_KAFKA: &[&str] =
-    &["postrider-tests", "postrider-torture", "postrider-kafka", "postrider-brokers", "postrider-benches"];
+const WITHOUT_KAFKA: &[&str] = &["postrider-kafka", "postrider-brokers", "postrider-benches"];
+
+/// Seeds of a test run.
+const SEEDS: u64 = 3000;
+/// Seeds that each mutant has to be caught in.
+const SEEDS_OF_A_MUTANT: u64 = 400;
 
 /// What one part's test programs said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,11 +74,23 @@ pub(crate) fn run(parts: &[Part], arguments: &[String], with_kafka: bool) -> Res
             tests.env(SHARED_KAFKA, kafka.bootstrap());
         }
         tests.arg("--").args(part.arguments(with_kafka)).args(arguments);
-        let succeeded = watched(&mut tests, |line| tally.read(line))?;
+        let mut succeeded = watched(&mut tests, |line| tally.read(line))?;
+        if part == Part::Simulation && arguments.is_empty() {
+            succeeded &= simulate(&root, &mut tally)?;
+        }
         outcomes.push(Outcome { part, succeeded, took: began.elapsed(), tally });
     }
     summary(&outcomes);
     Ok(outcomes.iter().all(|outcome| outcome.succeeded))
+}
+
+/// Seeds and mutants, which are no tests of libtest's.
+fn simulate(root: &Path, tally: &mut Tally) -> Result<bool> {
+    let kept = crate::simulate::seeds(root, 0, SEEDS)?;
+    let missed = crate::simulate::all_caught(root, 0, SEEDS_OF_A_MUTANT)?;
+    tally.count("every_seed_keeps_the_promises", kept);
+    tally.count("every_mutant_is_caught", missed.is_empty());
+    Ok(kept && missed.is_empty())
 }
 
 /// What the tests need beyond what has built this program, told before minutes are spent on building.
@@ -173,20 +189,23 @@ impl Part {
         command.args(["test", "--locked", "--no-fail-fast"]);
         match self {
             Self::Unit => {
-                let without = if with_kafka { OTHER_PARTS } else { WITHOUT_KAFKA };
-                command.arg("--workspace").args(without.iter().flat_map(|name| ["--exclude", name]))
+                let without = if with_kafka { &[][..] } else { WITHOUT_KAFKA };
+                let others = OTHER_PARTS.iter().chain(without);
+                command.arg("--workspace").args(others.flat_map(|name| ["--exclude", name]))
             }
             Self::Promises => {
                 command.args(["-p", "postrider-tests", "--lib"]).args(promises(root, with_kafka))
             }
-            Self::Simulation => command.args(["-p", "postrider-tests", "--test", "simulation"]),
+            Self::Simulation => {
+                command.args(["-p", "postrider-simulation", "--profile", crate::simulate::PROFILE])
+            }
             Self::Torture => command.args(["-p", "postrider-torture"]),
         };
         command
     }
 }
 
-/// `--test NAME` for every file in `tests/tests` but the simulation; without Kafka, without those that start one.
+/// `--test NAME` for every file in `tests/tests`; without Kafka, without those that start one.
 fn promises(root: &Path, with_kafka: bool) -> Vec<OsString> {
     let files = std::fs::read_dir(root.join("tests/tests")).into_iter().flatten().flatten();
     let rust = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "rs"));
@@ -195,12 +214,20 @@ fn promises(root: &Path, with_kafka: bool) -> Vec<OsString> {
         |path: &Path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("brokers::"));
     let rust = rust.filter(|path| with_kafka || !starts_brokers(path));
     let mut names: Vec<OsString> = rust.filter_map(|path| Some(path.file_stem()?.to_owned())).collect();
-    names.retain(|name| name != "simulation");
     names.sort();
     names.into_iter().flat_map(|name| ["--test".into(), name]).collect()
 }
 
 impl Tally {
+    fn count(&mut self, name: &str, passed: bool) {
+        if passed {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            self.failures.insert(name.to_owned());
+        }
+    }
+
     /// Reads a line of libtest's output: `test NAME ... FAILED` or `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
     fn read(&mut self, line: &str) {
         let Some(rest) = line.strip_prefix("test ") else { return };

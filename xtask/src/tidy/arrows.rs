@@ -24,7 +24,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("api", &["broker", "delivery", "event", "publish", "telemetry"]),
     ("postrider", ALL),
-    ("tests", &["broker", "brokers", "engine", "torture"]),
+    ("tests", &["brokers", "simulation", "torture"]),
+    ("simulation", &["broker", "engine", "event", "publish", "telemetry"]),
     ("brokers", &[]),
     ("torture", &["log"]),
     ("benches", &["brokers", "log"]),
@@ -127,7 +128,7 @@ fn forbidden(crates: &BTreeSet<String>, arrows: &BTreeSet<Arrow>, sources: &[Sou
 fn manifest(name: &str) -> String {
     match name {
         "tests" | "xtask" | "benches" => format!("{name}/Cargo.toml"),
-        "brokers" | "torture" => format!("tests/{name}/Cargo.toml"),
+        "brokers" | "simulation" | "torture" => format!("tests/{name}/Cargo.toml"),
         _ => format!("crates/{name}/Cargo.toml"),
     }
 }

@@ -1,7 +1,7 @@
 //! The checker, checked: good logs pass, and every seeded mutant of a good log is caught.
 
-use postrider_tests::checker::{Budget, Violation, check};
-use postrider_tests::evidence::{Attempt, Evidence, Published, Refusal};
+use simulation::checker::{Budget, Violation, check};
+use simulation::evidence::{Attempt, Evidence, Published, Refusal};
 
 const BUDGET: Budget = Budget { in_flight: 2, unflushed: 3 };
 const SEEDS: u64 = 200;

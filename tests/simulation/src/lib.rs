@@ -11,15 +11,28 @@
 //! same checker that judges the black-box tests judges what was seen.
 
 mod acts;
+mod answers;
+mod attempts;
+mod budget;
+pub mod campaign;
+pub mod checker;
 mod events;
+pub mod evidence;
 mod judge;
+mod outbox;
+mod path;
 mod plan;
+mod publish;
 mod publishers;
+mod redrive;
+mod rules;
 mod run;
+mod seen;
 mod shell;
 mod trace;
 mod webhook;
 
+use std::str::FromStr;
 use std::time::Duration;
 
 pub use judge::explain;
@@ -43,7 +56,8 @@ impl Default for Options {
     }
 }
 
-/// A shell that breaks a promise.
+/// A shell that breaks a promise. Mutants of the engine and of the publish path are made of their source:
+/// `cargo xtask simulate --list`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// Settles a delivery when its attempt begins.
@@ -54,6 +68,20 @@ pub enum Mutant {
     IgnoreRecalls,
     /// Now and then hands two events of a key to the engine in the wrong order.
     SwapTwo,
+}
+
+impl FromStr for Mutant {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "shell-settles-early" => Self::SettleEarly,
+            "shell-drops-one" => Self::DropOne,
+            "shell-ignores-recalls" => Self::IgnoreRecalls,
+            "shell-swaps-two" => Self::SwapTwo,
+            other => return Err(format!("{other} is no mutant of the shell")),
+        })
+    }
 }
 
 /// What a run showed.
@@ -78,6 +106,8 @@ pub struct Report {
     pub duplicates: u32,
     pub excused: u32,
     pub dead_letters: u32,
+    /// Times that dead letters were delivered again.
+    pub redrives: u32,
     /// Steps of the engine.
     pub steps: u64,
     pub virtual_time: Duration,

@@ -1,17 +1,17 @@
 //! The loop: whatever happens next happens, the engine is told, and what it says is done.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use broker::model::{Faults, Model, Settings, Ticket};
-use broker::{Credit, Settle, Start, Subscription};
+use broker::model::{Faults, Model, Settings};
+use broker::{Credit, Position, Start, Subscription};
 use engine::{App, Input, Now, Policy, Token};
 use fastrand::Rng;
 
 use super::events::{Event, Queue};
+use super::path::{Path, Tickets};
 use super::plan::{self, Misfortune, Plan};
-use super::publishers::{self, Publishers};
-use super::shell::{Life, SOURCE};
+use super::publishers::Publishers;
+use super::shell::{Life, TOPIC_SOURCE};
 use super::trace::Trace;
 use super::webhook::Request;
 use super::{Options, Report, judge};
@@ -26,13 +26,6 @@ const IDLE: Duration = Duration::from_millis(1);
 /// More turns than any run needs: something spins.
 const TURNS_MAX: u64 = 100_000;
 
-/// Who waits for a publish to be answered.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Waits {
-    Publisher(usize),
-    Letter { life: u32, token: Token },
-}
-
 #[derive(Debug)]
 pub(super) struct Simulation {
     pub(super) options: Options,
@@ -42,12 +35,22 @@ pub(super) struct Simulation {
     pub(super) model: Model,
     pub(super) now: Duration,
     /// How far the wall clock has been set forward or back, in milliseconds.
-    clock_ms: i64,
+    pub(super) clock_ms: i64,
     pub(super) queue: Queue,
     pub(super) publishers: Publishers,
-    pub(super) tickets: BTreeMap<Ticket, Waits>,
+    /// The process's publisher. It stands before the subscription is opened, and until all is answered.
+    pub(super) path: Option<Path>,
+    /// Processes so far.
+    pub(super) process: u32,
+    pub(super) tickets: Tickets,
+    /// Until when a publisher that is closed waits.
+    pub(super) close_by: Duration,
     pub(super) life: Option<Life>,
     lives: u32,
+    /// A redrive's end.
+    pub(super) redrive: Option<Position>,
+    /// Something was settled that may be the last of it.
+    pub(super) redrive_moved: bool,
     /// Log D.
     pub(super) requests: Vec<Request>,
     pub(super) app_up: bool,
@@ -55,6 +58,10 @@ pub(super) struct Simulation {
     pub(super) healed: bool,
     /// Deliveries that were done when their lease had died unseen.
     pub(super) stale_done: u32,
+    /// Letters that settled what they stand for; all others may stand beside a success.
+    pub(super) letters_kept: u32,
+    /// The delivery whose letter this step says is durable.
+    pub(super) written: Option<Token>,
     /// The last turn brought something.
     pub(super) busy: bool,
     /// How often a mutant did its work.
@@ -71,8 +78,11 @@ impl Simulation {
         let model = Model::new(settings, rng.fork());
         let mut queue = Queue::default();
         queue.push(Duration::ZERO, Event::Start);
-        for publisher in 0..plan.keys + plan.keyless {
-            queue.push(Duration::from_millis(rng.u64(..2000)), Event::Publish(publisher));
+        let mut publishers = Publishers::new(plan.keys, plan.keyless, options.events);
+        for (publisher, it) in publishers.all.iter_mut().enumerate() {
+            let due = Duration::from_millis(rng.u64(..2000));
+            it.due = Some(due);
+            queue.push(due, Event::Publish(publisher));
         }
         for (at, misfortune) in &plan.misfortunes {
             queue.push(*at, Event::Misfortune(*misfortune));
@@ -82,21 +92,28 @@ impl Simulation {
         Self {
             options: *options,
             policy: plan.policy.clone(),
-            publishers: Publishers::new(plan.keys, plan.keyless, options.events),
+            publishers,
             plan,
             rng,
             model,
             now: Duration::ZERO,
             clock_ms: 0,
             queue,
-            tickets: BTreeMap::new(),
+            path: None,
+            process: 0,
+            tickets: Tickets::default(),
+            close_by: Duration::ZERO,
             life: None,
             lives: 0,
+            redrive: None,
+            redrive_moved: false,
             requests: Vec::new(),
             app_up: true,
             paused: false,
             healed: false,
             stale_done: 0,
+            letters_kept: 0,
+            written: None,
             busy: true,
             mutations: 0,
             report: Report { seed, ..Report::default() },
@@ -117,7 +134,7 @@ impl Simulation {
                 let left = self.what_is_left();
                 let broken =
                     format!("I7: nothing has failed for {QUIET_WITHIN:?} (or {turn} turns), yet {left}");
-                self.report.violations.push(broken);
+                self.breaks(&broken);
                 break;
             }
             self.busy = false;
@@ -137,16 +154,27 @@ impl Simulation {
         }
         self.take_answers();
         self.poll();
+        self.follow_redrive();
     }
 
     fn happen(&mut self, event: Event) {
         match event {
             Event::Publish(publisher) => self.publish(publisher),
+            Event::CallDue { process, call } => self.call_due(process, call),
+            Event::Late { process, call } => self.late(process, call),
+            Event::HangUp { process, call } => self.hang_up(process, call),
+            Event::LetterRefused { life, token } => self.letter_refused(life, token),
+            Event::Closing { process } => {
+                if process == self.process {
+                    self.finish_closing();
+                }
+            }
             Event::Answer { life, request } => self.answer(life, request),
             Event::Closed { life, request } => self.closed(life, request),
             Event::Wake { life, at } => {
-                let rings = |it: &Life| it.id == life && it.wake == Some(at);
-                if self.life.as_ref().is_some_and(rings) {
+                let rings = |it: &&mut Life| it.id == life && it.wake == Some(at);
+                if let Some(life) = self.life.as_mut().filter(rings) {
+                    life.wake = None;
                     self.step(&[Input::Woke]);
                 }
             }
@@ -198,12 +226,10 @@ impl Simulation {
                 self.step(&[if self.paused { Input::Pause } else { Input::Resume }]);
             }
             Misfortune::ClockStep(ms) => self.clock_ms += ms,
+            Misfortune::Redrive => self.ask_redrive(),
             Misfortune::Reconfigure => {
                 let ordering = self.policy.ordering;
                 self.policy = Policy { ordering, ..plan::policy(&mut self.rng) };
-                if let Some(life) = &mut self.life {
-                    life.concurrency = life.concurrency.max(self.policy.concurrency);
-                }
                 self.step(&[Input::Reconfigure(Box::new(self.policy.clone()))]);
             }
         }
@@ -212,10 +238,12 @@ impl Simulation {
     /// Takes leases back. While nothing is held there is nothing to take: then it comes a little later.
     fn revoke(&mut self, all: bool, rewind: bool) {
         match &self.life {
-            Some(life) if life.holds_any() => {
+            Some(life) if life.held_len() > 0 => {
                 // Each seed is to see one that has an effect.
                 let all = all || self.report.revocations + self.report.recalls == 0;
-                self.model.revoke(self.now, life.source, all, rewind);
+                for source in life.sources.into_iter().flatten() {
+                    self.model.revoke(self.now, source, all, rewind);
+                }
             }
             _ if !self.healed => {
                 let later = self.now + Duration::from_millis(50);
@@ -229,14 +257,10 @@ impl Simulation {
     fn crash(&mut self) {
         self.report.crashes += 1;
         self.model.crash(self.now);
-        for (_, waits) in std::mem::take(&mut self.tickets) {
-            // Whoever waited for an answer finds the connection broken, and cannot know.
-            if let Waits::Publisher(publisher) = waits {
-                self.queue.push(self.now + publishers::AGAIN, Event::Publish(publisher));
-            }
-        }
         self.cut_requests();
-        if self.life.take().is_some() {
+        let ran = self.life.take().is_some() || self.path.as_ref().is_some_and(Path::is_closing);
+        self.end_process();
+        if ran {
             let pause = Duration::from_millis(self.rng.u64(..2000));
             self.queue.push(self.now + pause, Event::Start);
         }
@@ -251,22 +275,29 @@ impl Simulation {
         self.step(&[Input::Drain]);
     }
 
-    /// A process that has drained (or cannot wait any longer) ends, and its successor starts.
+    /// A process that has drained (or cannot wait any longer) ends once its publisher has, and its successor starts.
     pub(super) fn end_life(&mut self, drained: bool) {
         self.cut_requests();
         let Some(life) = self.life.take() else { return };
-        if drained {
-            // During an outage the flush fails, and what was not flushed comes again.
-            drop(self.model.close(self.now, life.source));
-        } else {
-            self.model.abandon(self.now, life.source);
+        for source in life.sources.into_iter().flatten() {
+            if drained {
+                // During an outage the flush fails, and what was not flushed comes again.
+                drop(self.model.close(self.now, source));
+            } else {
+                self.model.abandon(self.now, source);
+            }
         }
-        self.queue.push(self.now + Duration::from_millis(self.rng.u64(..500)), Event::Start);
+        self.close_path();
     }
 
+    /// A process starts. Its publisher's gate opens once the subscription exists.
     fn start(&mut self) {
-        if self.life.is_some() {
+        if self.life.is_some() || self.path.as_ref().is_some_and(Path::is_closing) {
             return;
+        }
+        if self.path.is_none() {
+            self.process += 1;
+            self.path = Some(Path::new(self.now, self.plan.limits));
         }
         let subscription = Subscription {
             name: SUBSCRIPTION.into(),
@@ -281,18 +312,22 @@ impl Simulation {
             .ensure_topic(self.now, LETTERS)
             .and_then(|()| self.model.ensure(self.now, &subscription))
             .and_then(|()| self.model.open(self.now, &subscription, Credit::NONE));
-        let Ok(source) = opened else {
+        let (Ok(source), Some(path)) = (opened, &self.path) else {
             self.queue.push(self.now + Duration::from_millis(100), Event::Start);
             return;
         };
+        path.open_gate();
         self.lives += 1;
         self.trace.tell(self.now, format_args!("! process {} starts", self.lives));
-        self.life = Some(Life::new(self.lives, &self.policy, self.report.seed, source));
+        let mut life = Life::new(self.lives, &self.policy, self.report.seed);
+        life.sources[usize::from(TOPIC_SOURCE.0)] = Some(source);
+        self.life = Some(life);
         let app = if self.app_up { App::Up } else { App::Down };
-        self.step(&[Input::SourceOpened(SOURCE), Input::App(app)]);
+        self.step(&[Input::SourceOpened(TOPIC_SOURCE), Input::App(app)]);
         if self.paused {
             self.step(&[Input::Pause]);
         }
+        self.open_redrive();
     }
 
     /// Tells the engine, if there is one, and does what it says.
@@ -301,15 +336,21 @@ impl Simulation {
         self.report.steps += 1;
         life.actions.list.clear();
         life.actions.tokens.clear();
-        let wall_ms = self.model.settings().epoch_ms + self.now.as_millis() as u64;
-        let now = Now { monotonic: self.now, wall_ms: wall_ms.saturating_add_signed(self.clock_ms) };
+        let now = Now { monotonic: self.now, wall_ms: self.wall_ms() };
+        let mut seen = life.hear(now, inputs);
+        self.written = seen.written.iter().find(|(_, written)| *written).map(|(token, _)| *token);
         life.engine.step(now, inputs, &mut life.actions);
         let actions = std::mem::take(&mut life.actions);
         let mut drained = false;
         for action in &actions.list {
+            life.see(action, &actions.tokens, &mut seen);
             drained |= self.act(&mut life, action, &actions.tokens);
         }
+        life.after(seen);
         life.actions = actions;
+        for broken in std::mem::take(&mut life.rules.broken) {
+            self.breaks(&broken);
+        }
         self.life = Some(life);
         if drained {
             self.trace.tell(self.now, format_args!("! drained"));
@@ -317,17 +358,12 @@ impl Simulation {
         }
     }
 
-    pub(super) fn settle(&mut self, life: &mut Life, token: Token, settle: Settle) -> bool {
-        life.end_lease(token);
-        let lease = super::shell::lease(token);
-        self.model.settle(self.now, life.source, lease, settle)
-    }
-
     fn is_quiet(&self) -> bool {
         let Some(life) = self.life.as_ref().filter(|_| self.healed) else { return false };
         self.publishers.are_done()
             && life.open.is_empty()
-            && self.tickets.is_empty()
+            && self.redrive.is_none()
+            && self.path.as_ref().is_some_and(|path| path.waiting() == 0 && path.unanswered() == 0)
             && self.model.under_way() == 0
             && self.model.lag_of(SUBSCRIPTION).records == 0
             && life.engine.status().held == 0

@@ -1,18 +1,19 @@
 //! From what happened to evidence, and from evidence to a verdict.
 
-use broker::model::Happened;
-
-use super::publishers::{number, trace};
-use super::run::{LETTERS, Simulation};
+use super::publishers::{data, data_of, number, trace};
+use super::run::{LETTERS, Simulation, TOPIC};
+use super::shell::TOPIC_SOURCE;
 use super::{Options, Report};
 use crate::checker::{self, Budget, Violation};
 use crate::evidence::{Attempt, Evidence, Published};
 
 /// Lets the checker judge a run that has ended.
 pub(super) fn judge(mut it: Simulation) -> Report {
+    it.judge_path();
     let evidence = evidence(&it);
-    let forgotten = it.model.history().count(|what| matches!(what, Happened::Forgotten { .. }));
-    let excused = it.stale_done as usize + wasted(&it);
+    let forgotten = it.forgotten();
+    let doubtful_letters = evidence.dead.len().saturating_sub(it.letters_kept as usize);
+    let excused = it.stale_done as usize + wasted(&it) + doubtful_letters;
     // Exactly what the faults of this run undid: more is the engine's doing.
     let budget = Budget { in_flight: excused, unflushed: forgotten };
     let found = checker::check(&evidence, budget);
@@ -43,25 +44,27 @@ fn evidence(it: &Simulation) -> Evidence {
         id: event.to_string(),
         key: key(log.publisher),
         seq: log.seq,
-        sha256: String::new(),
+        sha256: data(event),
         trace: Some(format!("{:032x}", trace(event))),
         accepted: log.accepted,
         sends: log.sends,
     });
     // What a record carries, as it stands in the broker's log: its delivery is read from there, not from log A.
-    let records: Vec<_> = it.model.log(super::run::TOPIC).map(|(_, record)| record).collect();
+    let records: Vec<_> = it.model.log(TOPIC).map(|(_, record)| record).collect();
+    let letters: Vec<_> = it.model.log(LETTERS).map(|(_, record)| record).collect();
     let attempts = it.requests.iter().enumerate().flat_map(|(request, log)| {
         log.carried.iter().map({
-            let records = &records;
+            let (records, letters) = (&records, &letters);
             move |carried| {
-                let record = records[carried.position as usize];
+                let of = if carried.token.source == TOPIC_SOURCE { records } else { letters };
+                let record = of[carried.position as usize];
                 let event = number(record).filter(|event| *event < it.publishers.log.len());
                 Attempt {
                     request: request as u64,
                     id: event.map_or_else(|| "unknown".into(), |event| event.to_string()),
                     key: record.key.as_ref().filter(|_| keyed).map(ToString::to_string),
                     seq: event.map(|event| it.publishers.log[event].seq),
-                    sha256: String::new(),
+                    sha256: data_of(record),
                     trace: record.hop.traceparent.map(|parent| format!("{:032x}", parent.trace)),
                     subscription: String::new(),
                     path: String::new(),
@@ -94,6 +97,10 @@ fn suspect(violation: &Violation) -> Option<String> {
     }
 }
 
+/// Lines of a trace that are shown, and how many of them after what broke.
+const LINES: usize = 400;
+const LINES_AFTER: usize = 10;
+
 /// What broke in a seed, and the part of its trace that shows it: every fault, and what concerns the first violation's
 /// key or event.
 pub fn explain(seed: u64, options: &Options) -> String {
@@ -101,8 +108,10 @@ pub fn explain(seed: u64, options: &Options) -> String {
     let suspect = report.suspects.first();
     let concerns = |line: &&str| line.contains(" ! ") || suspect.is_none_or(|suspect| line.contains(suspect));
     let mut lines: Vec<&str> = report.trace.lines().filter(concerns).collect();
-    let skipped = lines.len().saturating_sub(400);
-    lines.drain(..skipped);
+    // What was seen to break stands in the trace; what only the end shows does not.
+    let broke = lines.iter().position(|line| line.contains("! BROKEN"));
+    lines.truncate(broke.map_or(lines.len(), |at| (at + LINES_AFTER).min(lines.len())));
+    lines.drain(..lines.len().saturating_sub(LINES));
     format!(
         "seed {seed} breaks {} promises:\n  {}\n\n{}\n",
         report.violations.len(),

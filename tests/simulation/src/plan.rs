@@ -5,6 +5,7 @@ use std::time::Duration;
 use broker::model::Faults;
 use engine::{AfterDeadLetter, Breaker, DeadLetter, Mode, Ordering, Policy, Retry, Window};
 use fastrand::Rng;
+use publish::Limits;
 
 use super::Options;
 
@@ -27,6 +28,8 @@ pub(super) enum Misfortune {
     /// The wall clock is set forward or back, in milliseconds.
     ClockStep(i64),
     Reconfigure,
+    /// The operator asks for the dead letters to be delivered again.
+    Redrive,
 }
 
 /// The webhook's health for a while.
@@ -44,6 +47,8 @@ pub(super) enum Health {
     Gone,
     /// 500 or a timeout, to many events.
     SickEvents,
+    /// 422 to many events that are well: a deployment gone wrong.
+    Rejecting,
     /// Succeeds, but often breaks the connection before its answer is through.
     AnswersLost,
 }
@@ -55,6 +60,12 @@ pub(super) struct Plan {
     pub(super) keys: usize,
     /// Publishers without a key.
     pub(super) keyless: usize,
+    /// How much may be published at once.
+    pub(super) limits: Limits,
+    /// Chance that a call carries events of several publishers.
+    pub(super) together: f64,
+    /// Chance that the driver's answer to a call comes late, be it past the deadline.
+    pub(super) late_driver: f64,
     /// Mean time between two events of a publisher.
     pub(super) pace: Duration,
     pub(super) misfortunes: Vec<(Duration, Misfortune)>,
@@ -76,6 +87,9 @@ impl Plan {
             faults: faults(rng),
             keys: publishers - keyless,
             keyless,
+            limits: limits(rng),
+            together: if rng.bool() { rng.f64() } else { 0.0 },
+            late_driver: if rng.bool() { 0.04 } else { 0.0 },
             pace,
             misfortunes: misfortunes(options, rng),
             phases: phases(rng),
@@ -120,6 +134,14 @@ pub(super) fn policy(rng: &mut Rng) -> Policy {
         window: Window { initial: rng.u32(1..6) },
         dead_letter: DeadLetter { max_per_minute: rng.u32(2..60), after },
         buffer: rng.u32(8..300),
+    }
+}
+
+fn limits(rng: &mut Rng) -> Limits {
+    Limits {
+        events_max: rng.u64(2..40),
+        bytes_max: if rng.bool() { 1 << 20 } else { rng.u64(200..4000) },
+        retry_after: Duration::from_millis(150),
     }
 }
 
@@ -169,6 +191,9 @@ fn misfortunes(options: &Options, rng: &mut Rng) -> Vec<(Duration, Misfortune)> 
     for _ in 0..rng.u32(..2) {
         all.push((at(rng), Misfortune::Reconfigure));
     }
+    for _ in 0..rng.u32(..3) {
+        all.push((at(rng), Misfortune::Redrive));
+    }
     all
 }
 
@@ -177,7 +202,7 @@ fn phases(rng: &mut Rng) -> Vec<(Duration, Health)> {
     let mut until = Duration::ZERO;
     while until < TROUBLE {
         until += millis(rng, 1000..20_000);
-        let health = match rng.u8(..14) {
+        let health = match rng.u8(..16) {
             0 => Health::Slow,
             1 => Health::SickEndpoint,
             2 => Health::Refusing,
@@ -185,6 +210,7 @@ fn phases(rng: &mut Rng) -> Vec<(Duration, Health)> {
             4 => Health::Gone,
             5 => Health::SickEvents,
             6 => Health::AnswersLost,
+            7 => Health::Rejecting,
             _ => Health::Well,
         };
         phases.push((until, health));

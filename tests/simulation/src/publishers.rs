@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use broker::{Body, Hop, Key, Origin, Outcome, Record, TraceParent};
-use bytes::Bytes;
+use broker::{Body, Key, Outcome, Record, TraceParent};
+use event::{Data, Value};
+use publish::Item;
 
 /// One event of log A.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Publisher {
     seq: u64,
     /// The event that it is at, as an index of the log.
     pub(super) current: Option<usize>,
+    /// When it publishes next; `None` while it waits for an answer, and when all is published.
+    pub(super) due: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub(super) struct Publishers {
 impl Publishers {
     pub(super) fn new(keys: usize, keyless: usize, events: u32) -> Self {
         let key = |n: usize| (n < keys).then(|| Key::new(format!("key-{n}")).expect("a short key is valid"));
-        let all = (0..keys + keyless).map(|n| Publisher { key: key(n), seq: 0, current: None });
+        let all = (0..keys + keyless).map(|n| Publisher { key: key(n), seq: 0, current: None, due: None });
         Self { all: all.collect(), log: Vec::new(), left: events }
     }
 
@@ -68,21 +71,56 @@ impl Publishers {
         self.left == 0 && self.all.iter().all(|publisher| publisher.current.is_none())
     }
 
-    pub(super) fn record(&self, event: usize) -> Record {
+    /// The event as it is posted. What names its key differs from publisher to publisher: the header, the
+    /// `partitionkey` attribute, or what the topic says, which is the subject.
+    pub(super) fn item(&self, event: usize) -> Item {
         let it = &self.log[event];
         let parent = TraceParent { trace: trace(event), parent: 1, flags: 1 };
-        let hop = Hop { traceparent: Some(parent), origin: Some(Origin(1)), ..Hop::default() };
-        let bytes = Bytes::from(event.to_string());
-        let body = Body::Foreign { bytes, reason: "the simulation's events are their own numbers".into() };
-        Record { key: self.all[it.publisher].key.clone(), body, hop, letter: None }
+        let mut builder =
+            event::Event::builder().id(event.to_string()).source("/simulation").kind("simulated");
+        builder = builder.data(Data::Binary(data(event).into()));
+        let key = self.all[it.publisher].key.clone();
+        let text = key.as_ref().map(ToString::to_string);
+        let given = match (text, it.publisher % 3) {
+            (None, _) => None,
+            (Some(_), 0) => {
+                builder = builder.subject("no-key").extension("partitionkey", Value::String("neither"));
+                key
+            }
+            (Some(text), 1) => {
+                builder = builder.subject("no-key").extension("partitionkey", Value::String(&text));
+                None
+            }
+            (Some(text), _) => {
+                builder = builder.subject(text);
+                None
+            }
+        };
+        let event = builder.build().expect("the simulation's events are valid");
+        Item { event, key: given, traceparent: Some(parent), tracestate: None }
     }
 }
 
 /// The event that a record of ours is.
 pub(super) fn number(record: &Record) -> Option<usize> {
     match &record.body {
-        Body::Foreign { bytes, .. } => std::str::from_utf8(bytes).ok()?.parse().ok(),
-        Body::Event(_) => None,
+        Body::Event(event) => event.id().parse().ok(),
+        Body::Foreign { .. } => None,
+    }
+}
+
+/// What an event carries.
+pub(super) fn data(event: usize) -> String {
+    format!("{event} in full")
+}
+
+/// What a record carries.
+pub(super) fn data_of(record: &Record) -> String {
+    match &record.body {
+        Body::Event(event) => {
+            event.data().map(|data| String::from_utf8_lossy(data.bytes()).into_owned()).unwrap_or_default()
+        }
+        Body::Foreign { bytes, .. } => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 

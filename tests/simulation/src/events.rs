@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::Token;
+
 use super::plan::Misfortune;
 
 /// What will happen in the simulation's own world. `life` tells a process from its successor.
@@ -8,6 +10,30 @@ use super::plan::Misfortune;
 pub(super) enum Event {
     /// A publisher sends its next event, or its last one again.
     Publish(usize),
+    /// A publish call is answered by now.
+    CallDue {
+        process: u32,
+        call: u64,
+    },
+    /// A driver that was late answers a call.
+    Late {
+        process: u32,
+        call: u64,
+    },
+    /// A publisher does not wait for its answer.
+    HangUp {
+        process: u32,
+        call: u64,
+    },
+    /// The publish path took no letter in.
+    LetterRefused {
+        life: u32,
+        token: Token,
+    },
+    /// A publisher that is closed waits no longer.
+    Closing {
+        process: u32,
+    },
     /// The webhook answers a request.
     Answer {
         life: u32,

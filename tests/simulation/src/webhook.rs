@@ -72,11 +72,16 @@ impl Answer {
             Health::SickEndpoint if rng.u8(..10) < 9 => return answer(Some(503), ENDPOINT),
             Health::Refusing => return answer(None, ENDPOINT),
             Health::Throttling if rng.u8(..10) < 8 => {
-                let after = Some(Duration::from_millis(rng.u64(50..6000)));
+                let after = Some(Duration::from_millis(rng.u64(50..60_000)));
                 return answer(Some(429), Outcome::Retry { scope: Scope::Endpoint, after });
             }
             Health::Gone => return answer(Some(410), Outcome::Pause),
+            Health::Rejecting if rng.bool() && alone => return answer(Some(422), Outcome::DeadLetter),
             Health::SickEvents if rng.u8(..10) < 5 => return answer(Some(500), EVENT),
+            Health::SickEvents if rng.u8(..10) < 2 => {
+                let after = Some(Duration::from_millis(rng.u64(50..20_000)));
+                return answer(Some(425), Outcome::Retry { scope: Scope::Event, after });
+            }
             Health::SickEvents if rng.u8(..10) < 2 => {
                 return Self { after: Duration::from_secs(10), ..answer(None, EVENT) };
             }

@@ -1,5 +1,6 @@
 //! Many seeds, on all cores.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -97,8 +98,10 @@ impl Sum {
 }
 
 /// The report of a seed that breaks an invariant of the code itself.
-fn panicked(seed: u64) -> Report {
-    Report { seed, violations: vec!["it panics".into()], ..Report::default() }
+fn panicked(seed: u64, payload: &(dyn Any + Send)) -> Report {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+    Report { seed, violations: vec![format!("an assertion of the code: {text}")], ..Report::default() }
 }
 
 impl Campaign {
@@ -113,7 +116,8 @@ impl Campaign {
                 if seed >= self.first.saturating_add(self.seeds) {
                     return;
                 }
-                let report = catch_unwind(|| run(seed, &self.options)).unwrap_or_else(|_| panicked(seed));
+                let report = catch_unwind(|| run(seed, &self.options));
+                let report = report.unwrap_or_else(|payload| panicked(seed, &*payload));
                 if self.until_broken && !report.violations.is_empty() {
                     stop.store(true, Ordering::Relaxed);
                 }

@@ -56,6 +56,8 @@ pub(super) enum Event {
     DrainDeadline {
         life: u32,
     },
+    /// The engine is told whether the app is up.
+    AppNoticed,
     /// The operator looks at the subscription and resumes it.
     Operator,
     /// Nothing fails any more.

@@ -45,7 +45,7 @@ pub(super) struct Simulation {
     pub(super) tickets: Tickets,
     /// Until when a publisher that is closed waits.
     pub(super) close_by: Duration,
-    pub(super) life: Option<Life>,
+    pub(super) life: Option<Box<Life>>,
     lives: u32,
     /// A redrive's end.
     pub(super) redrive: Option<Position>,
@@ -172,7 +172,7 @@ impl Simulation {
             Event::Answer { life, request } => self.answer(life, request),
             Event::Closed { life, request } => self.closed(life, request),
             Event::Wake { life, at } => {
-                let rings = |it: &&mut Life| it.id == life && it.wake == Some(at);
+                let rings = |it: &&mut Box<Life>| it.id == life && it.wake == Some(at);
                 if let Some(life) = self.life.as_mut().filter(rings) {
                     life.wake = None;
                     self.step(&[Input::Woke]);
@@ -190,6 +190,7 @@ impl Simulation {
                     self.end_life(false);
                 }
             }
+            Event::AppNoticed => self.step(&[Input::App(if self.app_up { App::Up } else { App::Down })]),
             Event::Operator => {
                 if !self.paused {
                     self.step(&[Input::Resume]);
@@ -219,7 +220,9 @@ impl Simulation {
             Misfortune::Outage(length) => self.model.outage(self.now, length),
             Misfortune::AppDown | Misfortune::AppUp => {
                 self.app_up = matches!(misfortune, Misfortune::AppUp);
-                self.step(&[Input::App(if self.app_up { App::Up } else { App::Down })]);
+                // Whoever looks after the app notices a little later.
+                let wait = Duration::from_millis(self.rng.u64(..2000));
+                self.queue.push(self.now + wait, Event::AppNoticed);
             }
             Misfortune::Pause | Misfortune::Resume => {
                 self.paused = matches!(misfortune, Misfortune::Pause);
@@ -321,7 +324,7 @@ impl Simulation {
         self.trace.tell(self.now, format_args!("! process {} starts", self.lives));
         let mut life = Life::new(self.lives, &self.policy, self.report.seed);
         life.sources[usize::from(TOPIC_SOURCE.0)] = Some(source);
-        self.life = Some(life);
+        self.life = Some(Box::new(life));
         let app = if self.app_up { App::Up } else { App::Down };
         self.step(&[Input::SourceOpened(TOPIC_SOURCE), Input::App(app)]);
         if self.paused {

@@ -1,5 +1,6 @@
 //! `cargo xtask simulate`: seeds of the simulation, and the mutants of the product that it has to catch.
 
+mod endpoint;
 mod engine;
 mod mutants;
 mod publish;

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::{engine, publish};
+use super::{endpoint, engine, publish};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mutant {
@@ -53,7 +53,7 @@ const SHELL: &[Mutant] = &[
 ];
 
 pub(super) fn all() -> impl Iterator<Item = &'static Mutant> {
-    engine::MUTANTS.iter().chain(publish::MUTANTS).chain(SHELL)
+    engine::MUTANTS.iter().chain(endpoint::MUTANTS).chain(publish::MUTANTS).chain(SHELL)
 }
 
 impl Mutant {
@@ -95,7 +95,7 @@ mod tests {
                 assert!(mutated != text && find != replace, "{} changes nothing", mutant.name);
             }
         }
-        let of_the_engine = engine::MUTANTS.len();
+        let of_the_engine = engine::MUTANTS.len() + endpoint::MUTANTS.len();
         assert!(of_the_engine >= 20 && publish::MUTANTS.len() >= 5, "{of_the_engine} of the engine");
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::BINARY;
 use super::mutants::{Kind, Mutant};
-use super::{BINARY, PROFILE};
 use crate::run::{cargo, output};
 use crate::test::target_directory;
 
@@ -39,13 +39,13 @@ impl Workshop {
         self.lay_out(mutant)?;
         let built = output(
             cargo(&self.copy)
-                .args(["build", "--quiet", "--offline", "--profile", PROFILE, "-p", "postrider-simulation"])
+                .args(["build", "--quiet", "--offline", "--profile", "mutants", "-p", "postrider-simulation"])
                 .env("CARGO_TARGET_DIR", &self.target)
                 // A mutant may leave something unused behind.
                 .env("RUSTFLAGS", "--cap-lints allow"),
         );
         built.with_context(|| format!("the mutant {} does not build", mutant.name))?;
-        Ok(self.target.join(PROFILE).join(BINARY))
+        Ok(self.target.join("mutants").join(BINARY))
     }
 
     fn lay_out(&self, mutant: &Mutant) -> Result<()> {

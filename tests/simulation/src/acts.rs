@@ -7,26 +7,53 @@ use engine::{Action, Input, SourceId, Token, Transition};
 
 use super::Mutant;
 use super::events::Event;
+use super::rules::Step;
 use super::run::Simulation;
 use super::shell::{Life, REDRIVE_SOURCE, TOPIC_SOURCE, lease, token};
 
 impl Simulation {
-    /// Takes what the broker has to say to the engine.
+    /// Takes what the broker has to say to the engine. A shell that has much to do looks only now and then.
     pub(super) fn poll(&mut self) {
-        if self.model.next_event_at().is_none_or(|at| at > self.now) {
+        if self.now < self.poll_at || self.model.next_event_at().is_none_or(|at| at > self.now) {
             return;
         }
+        self.poll_at = self.now + self.plan.polls_every;
         for source in [TOPIC_SOURCE, REDRIVE_SOURCE] {
-            self.poll_source(source);
+            let Some(mut life) = self.life.take() else { return };
+            let inputs = self.listen(&mut life, source);
+            self.life = Some(life);
+            if !inputs.is_empty() {
+                self.step(&inputs);
+            }
         }
     }
 
-    fn poll_source(&mut self, source: SourceId) {
+    /// Tells the engine of an answer together with what the broker has to say meanwhile, before it or after it.
+    pub(super) fn step_with_answer(&mut self, answer: Input<'_>, request: usize, first: bool) {
         let Some(mut life) = self.life.take() else { return };
-        let Some(id) = life.sources[usize::from(source.0)] else {
-            self.life = Some(life);
-            return;
+        let mut seen = Step::default();
+        let answer = [answer];
+        if first {
+            life.hear(self.engine_now(), &answer, &mut seen);
+        }
+        let said = self.listen(&mut life, TOPIC_SOURCE);
+        life.hear(self.engine_now(), &said, &mut seen);
+        if !first {
+            // A success under a lease that has died counts for nothing.
+            let carried = self.requests[request].carried.iter_mut();
+            carried.for_each(|carried| carried.dead |= life.held(carried.token).is_none());
+            life.hear(self.engine_now(), &answer, &mut seen);
+        }
+        let inputs: Vec<Input<'_>> = if first {
+            answer.into_iter().chain(said).collect()
+        } else {
+            said.into_iter().chain(answer).collect()
         };
+        self.drive(life, seen, &inputs);
+    }
+
+    fn listen(&mut self, life: &mut Life, source: SourceId) -> Vec<Input<'static>> {
+        let Some(id) = life.sources[usize::from(source.0)] else { return Vec::new() };
         let mut said = Vec::new();
         // An outage is told once, and is over some time.
         drop(self.model.poll(self.now, id, &mut said));
@@ -54,7 +81,7 @@ impl Simulation {
                     self.report.revocations += 1;
                     self.report.faults += 1;
                     self.trace.tell(self.now, format_args!("revoked {token:?}"));
-                    self.kill(&life, *token);
+                    self.kill(life, *token);
                 }
                 Input::Recalled { token } => {
                     self.report.recalls += 1;
@@ -68,10 +95,7 @@ impl Simulation {
             Some(Mutant::SwapTwo) => self.swap_two(&mut inputs),
             _ => {}
         }
-        self.life = Some(life);
-        if !inputs.is_empty() {
-            self.step(&inputs);
-        }
+        inputs
     }
 
     /// What a request carries under this lease no longer counts.

@@ -66,7 +66,13 @@ impl Simulation {
         let outcomes = vec![outcome; log.carried.len()];
         let status = log.status;
         self.trace.tell(self.now, format_args!("answer of {request}: {status:?}, {outcome:?}"));
-        self.step(&[Input::Answered { attempt, outcomes: &outcomes, latency }]);
+        let answered = Input::Answered { attempt, outcomes: &outcomes, latency };
+        if self.plan.polls_every.is_zero() {
+            self.step(&[answered]);
+        } else {
+            let first = self.rng.bool();
+            self.step_with_answer(answered, request, first);
+        }
     }
 
     /// An abandoned request's connection is closed, if it was not answered before.

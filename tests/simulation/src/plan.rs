@@ -60,6 +60,8 @@ pub(super) struct Plan {
     pub(super) keys: usize,
     /// Publishers without a key.
     pub(super) keyless: usize,
+    /// How often the shell looks at its sources; zero: at once, and then answers come to the engine by themselves.
+    pub(super) polls_every: Duration,
     /// How much may be published at once.
     pub(super) limits: Limits,
     /// Chance that a call carries events of several publishers.
@@ -87,6 +89,7 @@ impl Plan {
             faults: faults(rng),
             keys: publishers - keyless,
             keyless,
+            polls_every: if rng.bool() { millis(rng, 2..40) } else { Duration::ZERO },
             limits: limits(rng),
             together: if rng.bool() { rng.f64() } else { 0.0 },
             late_driver: if rng.bool() { 0.04 } else { 0.0 },

@@ -227,10 +227,9 @@ impl Rules {
 
 impl Life {
     /// Takes in what the engine is about to hear.
-    pub(super) fn hear(&mut self, now: Now, inputs: &[Input<'_>]) -> Step {
-        let rules = &mut self.rules;
-        rules.now = now;
-        let mut step = Step { window_before: rules.window.told, ..Step::default() };
+    pub(super) fn hear(&mut self, now: Now, inputs: &[Input<'_>], step: &mut Step) {
+        self.rules.now = now;
+        step.window_before = self.rules.window.told;
         for input in inputs {
             match input {
                 Input::Answered { attempt, outcomes, .. } => {
@@ -268,7 +267,6 @@ impl Life {
         }
         self.rules.held_most = self.rules.held_most.max(self.held_len());
         self.rules.lanes_most = self.rules.lanes_most.max(self.lanes.len());
-        step
     }
 
     fn ended(&mut self, attempt: Attempt, outcome: Outcome) -> Option<Answered> {

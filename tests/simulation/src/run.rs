@@ -11,6 +11,7 @@ use super::events::{Event, Queue};
 use super::path::{Path, Tickets};
 use super::plan::{self, Misfortune, Plan};
 use super::publishers::Publishers;
+use super::rules::Step;
 use super::shell::{Life, TOPIC_SOURCE};
 use super::trace::Trace;
 use super::webhook::Request;
@@ -64,6 +65,8 @@ pub(super) struct Simulation {
     pub(super) written: Option<Token>,
     /// The last turn brought something.
     pub(super) busy: bool,
+    /// When the shell looks at its sources next.
+    pub(super) poll_at: Duration,
     /// How often a mutant did its work.
     pub(super) mutations: u32,
     pub(super) report: Report,
@@ -115,6 +118,7 @@ impl Simulation {
             letters_kept: 0,
             written: None,
             busy: true,
+            poll_at: Duration::ZERO,
             mutations: 0,
             report: Report { seed, ..Report::default() },
             trace: Trace::new(options.trace),
@@ -333,16 +337,25 @@ impl Simulation {
         self.open_redrive();
     }
 
+    pub(super) fn engine_now(&self) -> Now {
+        Now { monotonic: self.now, wall_ms: self.wall_ms() }
+    }
+
     /// Tells the engine, if there is one, and does what it says.
     pub(super) fn step(&mut self, inputs: &[Input<'_>]) {
         let Some(mut life) = self.life.take() else { return };
+        let mut seen = Step::default();
+        life.hear(self.engine_now(), inputs, &mut seen);
+        self.drive(life, seen, inputs);
+    }
+
+    /// A step of the engine, each action held against the rules before it is done.
+    pub(super) fn drive(&mut self, mut life: Box<Life>, mut seen: Step, inputs: &[Input<'_>]) {
         self.report.steps += 1;
         life.actions.list.clear();
         life.actions.tokens.clear();
-        let now = Now { monotonic: self.now, wall_ms: self.wall_ms() };
-        let mut seen = life.hear(now, inputs);
         self.written = seen.written.iter().find(|(_, written)| *written).map(|(token, _)| *token);
-        life.engine.step(now, inputs, &mut life.actions);
+        life.engine.step(self.engine_now(), inputs, &mut life.actions);
         let actions = std::mem::take(&mut life.actions);
         let mut drained = false;
         for action in &actions.list {

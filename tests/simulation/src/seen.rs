@@ -247,10 +247,9 @@ impl Life {
             self.rules.now.monotonic + after.unwrap_or_default().min(self.rules.policy.retry.retry_after_max);
         if let Some(held) = self.held_mut(token).filter(|held| held.state == State::Idle) {
             held.waiting = waits;
-            if scope == Scope::Event {
-                held.alone = true;
-                held.not_before = if waits { until } else { Duration::ZERO };
-            }
+            held.alone |= scope == Scope::Event;
+            // A probe may come before that, and what it comes to stands in its place.
+            held.not_before = if waits && scope == Scope::Event { until } else { Duration::ZERO };
         }
     }
 }

@@ -120,6 +120,10 @@ impl Rules {
 
     fn judge_breaker(&mut self, answered: &Answered, step: &Step) {
         let good = matches!(answered.outcome, Outcome::Done | Outcome::DeadLetter);
+        // A pause lasts anew from each answer that asks for it, and from each probe that fails.
+        if self.gate.answer && (answered.outcome == Outcome::Pause || answered.began.probe) {
+            self.breaker.probe_at = self.now.monotonic + self.policy.breaker.pause_probe;
+        }
         if answered.began.probe && good && (self.breaker.open || self.gate.answer) {
             self.breaks("E4", "a good probe leaves the breaker open");
         }

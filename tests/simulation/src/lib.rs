@@ -1,14 +1,16 @@
-//! The engine over the model broker, in virtual time, from one seed.
+//! Engine and publish path over the model broker, in virtual time, from one seed.
 //!
 //! ```text
-//! Publishers ──▶ Model (broker) ──▶ Shell (engine) ──▶ World (webhook)
-//!     └── log A ─────────▶ checker ◀───────── log D ─────┘
+//! Publishers ─▶ Publisher (publish) ─▶ Model (broker) ─▶ Shell (engine) ─▶ webhook
+//!     │                  ▲ dead letters ◀──────────────────── │ ▲ rules       │
+//!     └── log A ────────────────▶ checker ◀──────────────────────────── log D ┘
 //! ```
 //!
 //! Everything that is decided by chance comes from the seed: the policy, what publishers send, when the process crashes,
-//! the broker misbehaves and the webhook falls ill. The same seed gives the same trace, byte for byte. After
-//! the time to heal nothing fails any more: then all must come to rest in bounded time, and the
-//! same checker that judges the black-box tests judges what was seen.
+//! the broker misbehaves and the webhook falls ill. The same seed gives the same trace, byte for byte. After the time to
+//! heal nothing fails any more: then all must come to rest in bounded time, and the same checker that judges the
+//! black-box tests judges what was seen. Engine and publisher are the product's own; every step of the one is held against
+//! the rules in `rules.rs` (E1 to E9), every call of the other against those in `path.rs` (P1 to P4).
 
 mod acts;
 mod answers;

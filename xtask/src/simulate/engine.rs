@@ -36,12 +36,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     source(
         "forget-retry",
-        "Now and then a failed delivery is not tried again.",
+        "Now and then a failed delivery is not tried again for a day.",
         "crates/engine/src/answer.rs",
-        "        self.retries.wait(&mut self.deliveries, at, due.max(self.gate.hold_until));",
-        "        if tries % 4 != 3 {\n\
-         \x20           self.retries.wait(&mut self.deliveries, at, due.max(self.gate.hold_until));\n\
-         \x20       }",
+        "due.max(self.gate.hold_until));",
+        "due.max(self.gate.hold_until) + Duration::from_secs(if tries % 4 == 3 { 86_400 } else { 0 }));",
     ),
     source(
         "lose-count-on-revoke",

@@ -162,7 +162,7 @@ impl Setup {
                 let path = path.clone().unwrap_or_else(|| PathBuf::from("./data"));
                 let mut embedded = json!({ "path": path });
                 if let Some(bytes) = retention_bytes {
-                    embedded["retention"] = json!({ "bytes": format!("{bytes}B") });
+                    embedded["retention"] = json!({ "size": format!("{bytes}B") });
                 }
                 json!({ "embedded": embedded })
             }

@@ -10,7 +10,7 @@ use progress::{Progress, Received};
 
 // The module alone: the crate around it takes librdkafka and OpenSSL to build.
 #[path = "../../crates/kafka/src/progress/mod.rs"]
-#[allow(unreachable_pub, reason = "its own crate judges it")]
+#[allow(dead_code, unreachable_pub, reason = "its own crate judges it")]
 mod progress;
 
 /// What a broker keeps by default (`offset.metadata.max.bytes`).

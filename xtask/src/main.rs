@@ -24,7 +24,9 @@ use clap::{Parser, Subcommand};
     disable_help_subcommand = true,
     max_term_width = 110
 )]
-#[command(after_help = "A change is ready when `.ci/run` passes; it runs all of these and the linters.")]
+#[command(
+    after_help = "A change is ready when `.ci/run` passes: the linters, tidy, the drift check, the tests and a minute of each fuzz target."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -17,9 +17,10 @@ use crate::run::{cargo, output, say, watched};
 pub(crate) enum Part {
     /// Every crate's own tests, documentation examples included
     Unit,
-    /// The promises, on the built binary, and the checker that judges them
+    /// The promises, on the built binary
     Promises,
-    /// The delivery engine and the publish path under thousands of seeded faults, and the mutants that are to be caught
+    /// The delivery engine and the publish path under thousands of seeded faults, and the mutants that are
+    /// to be caught; the checker that judges both
     Simulation,
     /// The durable log, killed and without power at every moment
     Torture,
@@ -32,8 +33,6 @@ const WITHOUT_KAFKA: &[&str] = &["postrider-kafka", "postrider-brokers", "postri
 
 /// Seeds of a test run.
 const SEEDS: u64 = 3000;
-/// Seeds that each mutant has to be caught in.
-const SEEDS_OF_A_MUTANT: u64 = 400;
 
 /// What one part's test programs said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +86,7 @@ pub(crate) fn run(parts: &[Part], arguments: &[String], with_kafka: bool) -> Res
 /// Seeds and mutants, which are no tests of libtest's.
 fn simulate(root: &Path, tally: &mut Tally) -> Result<bool> {
     let kept = crate::simulate::seeds(root, 0, SEEDS)?;
-    let missed = crate::simulate::all_caught(root, 0, SEEDS_OF_A_MUTANT)?;
+    let missed = crate::simulate::all_caught(root, 0, crate::simulate::SEEDS_OF_A_MUTANT)?;
     tally.count("every_seed_keeps_the_promises", kept);
     tally.count("every_mutant_is_caught", missed.is_empty());
     Ok(kept && missed.is_empty())

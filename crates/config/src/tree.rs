@@ -72,7 +72,7 @@ table! {
         pub admin: Address = Address::Localhost { port: 3580 },
         /// Probes and metrics.
         pub health: Address = Address::Socket(std::net::SocketAddr::from(([0, 0, 0, 0], 3581))),
-        /// Further names, beside the loopback ones, that a request to the app listener may have in its `Host` header.
+        /// Further names, beside the loopback ones, that a request to the app or the admin listener may have in its `Host` header.
         pub hosts: Vec<String> = Vec::new(),
     }
 }

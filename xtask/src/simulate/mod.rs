@@ -47,7 +47,7 @@ fn named(name: &str) -> Result<&'static Mutant, String> {
 }
 
 const SEEDS: u64 = 2000;
-const SEEDS_OF_A_MUTANT: u64 = 400;
+pub(crate) const SEEDS_OF_A_MUTANT: u64 = 400;
 
 /// Whether no promise was broken; with mutants, whether each was caught.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {

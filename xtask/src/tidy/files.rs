@@ -34,7 +34,7 @@ impl Source {
     pub(super) fn krate(&self) -> Option<&str> {
         match self.path.split('/').collect::<Vec<_>>().as_slice() {
             ["crates", name, _, ..] => Some(name),
-            ["tests", "brokers", _, ..] => Some("brokers"),
+            ["tests", name @ ("brokers" | "simulation" | "torture"), _, ..] => Some(name),
             [name @ ("tests" | "xtask" | "benches"), _, ..] => Some(name),
             _ => None,
         }

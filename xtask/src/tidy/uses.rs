@@ -47,6 +47,7 @@ const RULES: &[Rule] = &[
             "api",
             "tests",
             "brokers",
+            "torture",
             "xtask",
             "benches",
         ]),

@@ -6,12 +6,9 @@ use broker::{Error, ErrorKind, Start};
 
 use crate::cluster::{Cluster, Place};
 use crate::group::{self, Committed, Group, patiently};
-use crate::progress::Progress;
+use crate::progress::{METADATA_CHARS, Progress};
 use crate::source::untold;
 use crate::standing;
-
-/// The most characters of metadata that a broker takes by default (`offset.metadata.max.bytes`).
-const METADATA_MAX: usize = 4096;
 
 /// Where a subscription stands in one partition.
 struct Cursor {
@@ -64,7 +61,7 @@ pub(super) fn purge(cluster: &Cluster, name: &str, topic: &str, chosen: &[(u32, 
     }
     for (number, commit) in &mut changed {
         let progress = &cursors[number].progress;
-        let encoded = progress.encode(METADATA_MAX);
+        let encoded = progress.encode(METADATA_CHARS);
         if let Some(told_below) = encoded.told_below {
             return Err(untold(*number, told_below, progress.base()));
         }

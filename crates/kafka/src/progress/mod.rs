@@ -31,6 +31,9 @@ use ahead::Ahead;
 use chunk::{Chunk, SIZE};
 use notes::Notes;
 
+/// The most characters of metadata that a broker takes by default (`offset.metadata.max.bytes`).
+pub(crate) const METADATA_CHARS: usize = 4096;
+
 /// The progress of one consumer group in one partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {

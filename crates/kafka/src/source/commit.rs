@@ -16,6 +16,7 @@ use super::rebalance::Member;
 use super::shared::Shared;
 use super::state::{Phase, State};
 use crate::group::Committed;
+use crate::progress::METADATA_CHARS;
 
 /// Settles are durable within 100 ms: the rest is for the commit itself.
 const EVERY: Duration = Duration::from_millis(80);
@@ -25,8 +26,6 @@ const SETTLES_MAX: u64 = 1000;
 const AGAIN: Duration = Duration::from_millis(250);
 /// Until a partition whose commits the broker does not take is tried again.
 const REFUSED: Duration = Duration::from_secs(1);
-/// The most characters of metadata that a broker takes (`offset.metadata.max.bytes`), by default.
-const METADATA_MAX: usize = 4096;
 
 /// What a commit says of one partition.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ impl Default for Commits {
             flushes: Vec::new(),
             flushed: 0,
             last: None,
-            metadata_max: METADATA_MAX,
+            metadata_max: METADATA_CHARS,
             metadata_proven: 0,
             trouble: None,
             lost: None,

@@ -71,11 +71,13 @@ impl Reader {
                 topic = self.shared.topic,
                 "the reader is made anew: {reason}"
             );
-            backoff =
-                if began.elapsed() > BACKOFF_MAX * 2 { BACKOFF } else { (backoff * 2).min(BACKOFF_MAX) };
+            if began.elapsed() > BACKOFF_MAX * 2 {
+                backoff = BACKOFF;
+            }
             if !self.rest(&reason, backoff) {
                 break;
             }
+            backoff = (backoff * 2).min(BACKOFF_MAX);
             next = (self.join)();
         }
         self.end();

@@ -4,18 +4,10 @@
 pub const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 /// `kafka-configs.sh`
 pub const CONFIGS: &str = "kafka.admin.ConfigCommand";
-/// `kafka-consumer-groups.sh`
-pub const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 /// `kafka-acls.sh`
 pub const ACLS: &str = "org.apache.kafka.tools.AclCommand";
 /// `kafka-get-offsets.sh`
 pub const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
-/// `kafka-delete-records.sh`
-pub const DELETE_RECORDS: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
-/// `kafka-leader-election.sh`
-pub const LEADER_ELECTION: &str = "org.apache.kafka.tools.LeaderElectionCommand";
-/// `kafka-reassign-partitions.sh`
-pub const REASSIGN: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
 /// `kafka-console-producer.sh`
 pub const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
 /// `kafka-console-consumer.sh`

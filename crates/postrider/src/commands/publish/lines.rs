@@ -91,7 +91,7 @@ struct Wrap {
 impl Wrap {
     fn of(args: &PublishArgs) -> Option<Self> {
         args.wrap.then(|| Self {
-            source: args.source.clone().unwrap_or_else(|| "postrider-cli".into()),
+            source: args.source.clone().unwrap_or_else(|| super::SOURCE.into()),
             kind: args.kind.clone().unwrap_or_else(|| args.topic.clone()),
             subject: args.subject.clone(),
             json: args.content_type == "application/json",

@@ -63,10 +63,13 @@ async fn publish_one(client: &Client, path: &str, args: &PublishArgs) -> Result<
     Ok(answer.json().await?)
 }
 
+/// The source of events that name none.
+const SOURCE: &str = "postrider-cli";
+
 fn event(args: &PublishArgs, data: Bytes) -> Result<Event, Failure> {
     let mut event = Event::builder()
         .id(args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()))
-        .source(args.source.as_deref().unwrap_or("postrider-cli"))
+        .source(args.source.as_deref().unwrap_or(SOURCE))
         .kind(args.kind.as_deref().unwrap_or(&args.topic))
         .time(jiff::Timestamp::now().to_string())
         .data_content_type(&args.content_type)

@@ -22,6 +22,9 @@ use routes::Routes;
 /// When a refused publish may be tried again: the pulse is taken once a second, and a queue drains within one.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Why what has waited for too long is refused.
+const LATE: &str = "its deadline had passed before it was handed to the broker";
+
 #[derive(Debug)]
 pub(crate) struct Publishing {
     cluster: Arc<Cluster>,
@@ -52,7 +55,7 @@ impl Publishing {
         }
         let refuse = |refusal: Refusal| Receipt::ready(vec![Outcome::Refused(refusal); count]);
         if Instant::now() >= deadline {
-            return refuse(unavailable("its deadline had passed before it was handed to the broker".into()));
+            return refuse(unavailable(LATE.into()));
         }
         // What is in librdkafka's queue goes on. What is not would wait there only to be told that it may yet land.
         if let Some((_, reason)) = self.cluster.pulse.down() {

@@ -131,7 +131,7 @@ impl Calls {
         if let Some(promise) = call.promise {
             Answer::new(promise, call.outcomes, &call.keys).give();
         }
-        call.route.done();
+        call.route.done(call.burst);
         // It may let through what waits for it. Whoever sends holds this lock already where librdkafka took nothing.
         producer.pass(|gate| gate.reported(call.burst));
     }

@@ -6,19 +6,19 @@
 //! producer holds the rest back, and once their linger is over its broker thread asks the kernel without a pause until the
 //! acknowledgement comes.
 //!
-//! A burst holds others up for [`HOLD`] at the most, so that a partition whose leader is away stops nothing else. Nor does
-//! it again: what comes of a topic that still has something of an earlier burst under way goes along, but is not waited
-//! for. Calls go in the order in which they came, one burst after the other.
+//! A burst holds others up for [`HOLD`], or until its producer's thread looks after that where nothing else comes, so that a
+//! partition whose leader is away stops nothing else. Nor does it again: what comes of a topic that a burst has waited for
+//! in vain goes along, but is not waited for. Calls go in the order in which they came, one burst after the other.
 
 use std::mem;
 use std::time::{Duration, Instant};
 
-/// The longest that a burst under way holds up what came after it.
+/// How long a burst under way holds up what came after it.
 pub(super) const HOLD: Duration = Duration::from_millis(50);
 
 /// A call, as far as the gate is concerned.
 pub(super) trait Waits {
-    /// Something of its topic was let through before and is still under way.
+    /// A burst has waited in vain for something of its topic.
     fn is_behind(&self) -> bool;
 
     /// It goes, and is waited for as a part of this burst; 0: it is not waited for.
@@ -64,6 +64,12 @@ impl<T: Waits> Gate<T> {
             call.goes(if is_awaited { self.burst } else { 0 });
         }
         Some(calls)
+    }
+
+    /// Waits for nothing that is under way.
+    pub(super) fn open(&mut self) {
+        self.burst += 1;
+        self.awaited = 0;
     }
 
     /// What was let through has been handed over. What came meanwhile may be due: ask [`next`](Self::next).

@@ -22,6 +22,7 @@ pub(super) struct Ready {
     route: Arc<Route>,
     slot: usize,
     records: Vec<Encoded>,
+    deadline: Instant,
     burst: u64,
 }
 
@@ -45,11 +46,11 @@ impl Route {
         structured: bool,
     ) -> Receipt {
         let (promise, receipt) = Receipt::new(records.len());
+        let records: Vec<_> = records.into_iter().map(|record| record::encode(record, structured)).collect();
         let producer = self.producer.read();
         self.begun();
         let slot = producer.calls.begin(promise, records.len(), deadline, permit, Arc::clone(self));
-        let records = records.into_iter().map(|record| record::encode(record, structured)).collect();
-        producer.pass(|gate| gate.push(Ready { route: Arc::clone(self), slot, records, burst: 0 }));
+        producer.pass(|gate| gate.push(Ready { route: Arc::clone(self), slot, records, deadline, burst: 0 }));
         receipt
     }
 }
@@ -73,14 +74,16 @@ impl Producer {
     fn hand_over(&self, burst: Vec<Ready>) {
         let bytes_max = self.record_bytes_max();
         for ready in &burst {
-            ready.route.goes();
+            ready.route.goes(ready.burst);
         }
+        let (now, late) = (Instant::now(), Client::Gone(super::LATE.into()));
         // Its thread answers what is left only when it has the client back.
         let client = self.client.read();
-        for Ready { route, slot, records, burst } in burst {
+        for Ready { route, slot, records, deadline, burst } in burst {
             let call =
                 HandOver { route: &route, bytes_max, slot, refused: Vec::new(), failed: HashSet::new() };
-            call.run(&self.calls, &client, records, burst);
+            let client = if deadline > now { &*client } else { &late };
+            call.run(&self.calls, client, records, burst);
         }
     }
 }

@@ -157,8 +157,8 @@ impl Producer {
 
     /// Answers what has waited too long, and lets through what was held up for long enough.
     fn tick(&self) {
-        self.calls.expire(Instant::now());
         self.pass(|_| {});
+        self.calls.expire(Instant::now());
     }
 
     /// Ends it: what is under way has [`CLOSE`] to be acknowledged.
@@ -202,6 +202,10 @@ impl Producer {
                 format!("a producer is being replaced: {reason}")
             }
         };
+        if fatal.is_none() {
+            // What waits has been taken.
+            self.pass(Gate::open);
+        }
         *self.client.write() = Client::Gone(why);
         if fatal.is_some() {
             // Its records are never sent again; which of them were written, the broker alone knows.

@@ -31,7 +31,14 @@ pub(super) struct Routes {
     admission: Arc<Admission>,
     running: watch::Sender<usize>,
     topics: RwLock<HashMap<Arc<str>, Arc<Route>>>,
-    producers: Mutex<Vec<Member>>,
+    producers: Mutex<Producers>,
+}
+
+#[derive(Debug, Default)]
+struct Producers {
+    members: Vec<Member>,
+    /// No more are made.
+    are_closed: bool,
 }
 
 /// A producer and how many topics go through it.
@@ -48,9 +55,9 @@ pub(super) struct Route {
     pub(super) topic: Arc<str>,
     pub(super) facts: Arc<Facts>,
     pub(super) producer: RwLock<Arc<Producer>>,
-    /// Calls that are not whole yet, and those of them that its producer's gate has let through.
+    /// Calls that are not whole yet, and those of them that a burst waits for, or did for as long as it could.
     under_way: AtomicUsize,
-    let_through: AtomicUsize,
+    awaited: AtomicUsize,
 }
 
 impl Route {
@@ -59,19 +66,19 @@ impl Route {
         self.under_way.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The gate lets one of its calls through.
-    pub(super) fn goes(&self) {
-        self.let_through.fetch_add(1, Ordering::AcqRel);
+    /// The gate lets one of its calls through, as a part of this burst.
+    pub(super) fn goes(&self, burst: u64) {
+        self.awaited.fetch_add(usize::from(burst != 0), Ordering::AcqRel);
     }
 
-    /// Something was let through and is still under way.
+    /// A burst has waited for one of its calls in vain.
     pub(super) fn is_behind(&self) -> bool {
-        self.let_through.load(Ordering::Acquire) > 0
+        self.awaited.load(Ordering::Acquire) > 0
     }
 
-    /// A call that was let through is whole.
-    pub(super) fn done(&self) {
-        self.let_through.fetch_sub(1, Ordering::AcqRel);
+    /// A call that went as a part of this burst is whole.
+    pub(super) fn done(&self, burst: u64) {
+        self.awaited.fetch_sub(usize::from(burst != 0), Ordering::AcqRel);
         self.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -94,7 +101,8 @@ impl Routes {
         running: watch::Sender<usize>,
     ) -> Result<Self, Error> {
         let first = Producer::start(&cluster, &admission, &running, BATCH_BYTES, 0)?;
-        let producers = Mutex::new(vec![Member { producer: first, topics: 0 }]);
+        let members = vec![Member { producer: first, topics: 0 }];
+        let producers = Mutex::new(Producers { members, are_closed: false });
         Ok(Self { cluster, admission, running, topics: RwLock::default(), producers })
     }
 
@@ -117,8 +125,8 @@ impl Routes {
         }
         let facts = self.cluster.topics.facts(topic);
         let producer = RwLock::new(self.producer(batch_bytes(&facts))?);
-        let (under_way, let_through) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let route = Arc::new(Route { topic: Arc::clone(topic), facts, producer, under_way, let_through });
+        let (under_way, awaited) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let route = Arc::new(Route { topic: Arc::clone(topic), facts, producer, under_way, awaited });
         topics.insert(Arc::clone(topic), Arc::clone(&route));
         Ok(route)
     }
@@ -133,7 +141,7 @@ impl Routes {
         }
         let new = self.producer(batch_bytes)?;
         let old = std::mem::replace(&mut *producer, new);
-        let mut members = self.producers.lock();
+        let members = &mut self.producers.lock().members;
         if let Some(member) = members.iter_mut().find(|member| Arc::ptr_eq(&member.producer, &old)) {
             member.topics -= 1;
         }
@@ -142,7 +150,11 @@ impl Routes {
 
     /// A producer with room for one more topic. Makes one where there is none.
     fn producer(&self, batch_bytes: usize) -> Result<Arc<Producer>, Error> {
-        let mut members = self.producers.lock();
+        let mut producers = self.producers.lock();
+        if producers.are_closed {
+            return Err(crate::driver::closed());
+        }
+        let members = &mut producers.members;
         let fits =
             |member: &&mut Member| member.producer.batch_bytes == batch_bytes && member.topics < TOPICS_MAX;
         if let Some(member) = members.iter_mut().find(fits) {
@@ -156,7 +168,9 @@ impl Routes {
     }
 
     pub(super) fn close(&self) {
-        for member in &*self.producers.lock() {
+        let mut producers = self.producers.lock();
+        producers.are_closed = true;
+        for member in &producers.members {
             member.producer.close();
         }
     }

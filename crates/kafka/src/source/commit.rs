@@ -15,7 +15,6 @@ use super::partition::{Partition, Refused};
 use super::rebalance::Member;
 use super::shared::Shared;
 use super::state::{Phase, State};
-use crate::group::Committed;
 use crate::progress::METADATA_CHARS;
 
 /// Settles are durable within 100 ms: the rest is for the commit itself.
@@ -32,7 +31,8 @@ const REFUSED: Duration = Duration::from_secs(1);
 pub(super) struct Captured {
     pub(super) partition: u32,
     incarnation: u64,
-    commit: Committed,
+    offset: u64,
+    metadata: String,
     /// The progress that it tells, and the last settle of the source before it.
     revision: u64,
     settles: u64,
@@ -117,10 +117,8 @@ impl State {
         let capture = dirty.map(|partition| Captured {
             partition: partition.number,
             incarnation: partition.incarnation,
-            commit: Committed {
-                offset: partition.progress.base(),
-                metadata: partition.progress.encode(self.commits.metadata_max).text,
-            },
+            offset: partition.progress.base(),
+            metadata: partition.progress.encode(self.commits.metadata_max).text,
             revision: partition.progress.revision(),
             settles: self.settles,
         });
@@ -132,16 +130,11 @@ impl State {
     pub(super) fn begin(&mut self, now: Instant) -> Vec<Captured> {
         let mut captured = self.capture(|p| p.refused.as_ref().is_none_or(|refused| refused.again <= now));
         let proven = self.commits.metadata_proven;
-        if let Some(bold) = captured.iter().position(|captured| captured.commit.metadata.len() > proven) {
+        if let Some(bold) = captured.iter().position(|captured| captured.metadata.len() > proven) {
             captured.swap(0, bold);
             captured.truncate(1);
         } else {
             (self.commits.pending, self.commits.since) = (0, None);
-        }
-        for one in &captured {
-            if let Some(partition) = self.partitions.get_mut(&one.partition) {
-                partition.tried = Some(one.commit.clone());
-            }
         }
         captured
     }
@@ -152,11 +145,10 @@ impl State {
                 (self.commits.trouble, self.commits.not_before) = (None, None);
                 for captured in captured {
                     let proven = &mut self.commits.metadata_proven;
-                    *proven = captured.commit.metadata.len().max(*proven);
+                    *proven = captured.metadata.len().max(*proven);
                     if let Some(partition) = self.same(&captured) {
                         partition.durable_revision = captured.revision;
                         partition.durable = captured.settles;
-                        (partition.committed, partition.tried) = (Some(captured.commit), None);
                         partition.refused = None;
                     }
                 }
@@ -322,10 +314,10 @@ fn list(topic: &str, captured: &[Captured]) -> TopicPartitionList {
     for one in captured {
         let mut element = list.add_partition(topic, one.partition.cast_signed());
         element
-            .set_offset(Offset::Offset(one.commit.offset.cast_signed()))
+            .set_offset(Offset::Offset(one.offset.cast_signed()))
             .expect("offsets come from Kafka, so they are not negative");
-        if !one.commit.metadata.is_empty() {
-            element.set_metadata(&one.commit.metadata);
+        if !one.metadata.is_empty() {
+            element.set_metadata(&one.metadata);
         }
     }
     list

@@ -16,7 +16,7 @@ pub(super) struct Flush {
     answer: oneshot::Sender<Result<(), Error>>,
 }
 
-/// Settles that were not committed when their partition went, so that they may come again.
+/// Settles that were not committed when their partition went, so that they come again.
 #[derive(Debug)]
 pub(super) struct Loss {
     /// The last of them.
@@ -44,9 +44,10 @@ impl State {
 
     /// Settles up to this one were not committed, and will not be.
     pub(super) fn lose_settles(&mut self, settle: u64, reason: String) {
-        let why = format!("what was settled last could not be committed and may come again: {reason}");
+        let why = format!("what was settled last could not be committed and comes again: {reason}");
         tracing::warn!(topic = self.topic(), "{why}");
-        self.commits.lost = Some(Loss { settle, why });
+        let before = self.commits.lost.as_ref().map_or(0, |lost| lost.settle);
+        self.commits.lost = Some(Loss { settle: settle.max(before), why });
     }
 
     fn lost_since(&self, since: u64) -> Option<Error> {

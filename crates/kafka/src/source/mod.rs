@@ -12,7 +12,6 @@
 
 mod commit;
 mod flush;
-mod memory;
 mod moves;
 mod partition;
 mod parts;

@@ -7,7 +7,6 @@ use broker::Note;
 
 use super::rewind::{Mark, Rewound};
 use super::slots::Received;
-use crate::group::Committed;
 use crate::progress::{self, Passed, Progress};
 
 /// Share of the commit's metadata at which reading stops, and at which it goes on.
@@ -73,9 +72,6 @@ pub(super) struct Partition {
     pub(super) durable: u64,
     /// The last settle of the source that was of this partition.
     pub(super) touched: u64,
-    /// The commit that is known to stand on the broker, and the last one that was tried since.
-    pub(super) committed: Option<Committed>,
-    pub(super) tried: Option<Committed>,
     /// The broker does not take its commits.
     pub(super) refused: Option<Refused>,
     /// Jumps over what compaction or retention took, of which it is not known yet which.
@@ -115,8 +111,6 @@ impl Partition {
             is_paused: false,
             durable: 0,
             touched: 0,
-            committed: None,
-            tried: None,
             refused: None,
             holes: Vec::new(),
             jumps: 0,

@@ -80,9 +80,7 @@ impl Member {
         self.resume(consumer, &numbers);
         let mut state = self.shared.state.lock();
         for one in found {
-            let ours = one.committed.as_ref().filter(|_| one.truncated.is_none());
-            let ours = ours.and_then(|found| state.memories.recall(one.partition, found, one.high));
-            let (partition, gap) = restore(&self.shared.topic, &one, ours, self.until(one.partition));
+            let (partition, gap) = restore(&self.shared.topic, &one, self.until(one.partition));
             if let Some(mut element) = list.find_partition(&self.shared.topic, one.partition.cast_signed()) {
                 let begin = Offset::Offset(partition.read.cast_signed());
                 element.set_offset(begin).expect("offsets come from Kafka, so they are not negative");
@@ -101,6 +99,7 @@ impl Member {
         state.trouble = None;
         let read: Vec<u32> = state.partitions.keys().copied().collect();
         drop(state);
+        self.shared.dirty.notify_all();
         tracing::info!(group = self.shared.name, topic = self.shared.topic, new = ?numbers, all = ?read, "partitions assigned");
         self.shared.wake();
     }
@@ -232,8 +231,8 @@ fn partitions(list: &TopicPartitionList) -> Vec<u32> {
 /// What was lost of a partition: how many records, where that is known, and a sentence.
 type Lost = (Option<u64>, String);
 
-/// A partition as its last owner left it, and what was lost since. `ours` is what is known to be settled beyond.
-fn restore(topic: &str, found: &Found, ours: Option<Committed>, until: u64) -> (Partition, Option<Lost>) {
+/// A partition as its last owner left it, and what was lost since.
+fn restore(topic: &str, found: &Found, until: u64) -> (Partition, Option<Lost>) {
     let number = found.partition;
     let new = |progress: Progress| {
         // Where the log ends is asked every second; until it is known, nothing is said to be unread.
@@ -251,10 +250,12 @@ fn restore(topic: &str, found: &Found, ours: Option<Committed>, until: u64) -> (
              or made anew, and is read from its beginning",
             standing::told_end(committed)
         );
-        return (new(Progress::new(low)), Some((None, message)));
+        let mut partition = new(Progress::new(low));
+        // What stands committed holds of another log: that must not be believed again once this one has grown so far.
+        partition.durable_revision = u64::MAX;
+        return (partition, Some((None, message)));
     }
-    let settled = ours.as_ref().unwrap_or(committed);
-    let (mut progress, strange) = Progress::restore(settled.offset, &settled.metadata);
+    let (mut progress, strange) = Progress::restore(committed.offset, &committed.metadata);
     if let Some(reason) = strange {
         tracing::warn!(
             topic,
@@ -262,14 +263,14 @@ fn restore(topic: &str, found: &Found, ours: Option<Committed>, until: u64) -> (
             "what was settled out of order is not known and comes again: {reason}"
         );
     }
-    // The revision before: that what was lost has passed is worth a commit, as is what is not committed yet.
-    let before = if ours.is_some() { u64::MAX } else { progress.revision() };
+    // The revision before: that what was lost has passed is worth a commit.
+    let before = progress.revision();
     let lost = found.low.map_or(0, |low| progress.lose_below(low));
     let gap = (lost > 0).then(|| {
         let message = format!(
             "{lost} unsettled records of partition {number} of topic {topic}, from offset {} on, were removed by retention \
              (the partition begins at {})",
-            settled.offset,
+            committed.offset,
             found.low.unwrap_or(0)
         );
         (Some(lost), message)
@@ -279,7 +280,6 @@ fn restore(topic: &str, found: &Found, ours: Option<Committed>, until: u64) -> (
     let mut partition = new(progress);
     partition.durable_revision = before;
     partition.unjudged = unjudged;
-    partition.committed = Some(committed.clone());
     (partition, gap)
 }
 

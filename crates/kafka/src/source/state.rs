@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use broker::{Credit, Delivery, Error, Gap, Input, Lag, Lease, Note, Payload, Position, Settle};
 
 use super::commit::Commits;
-use super::memory::Memories;
 use super::moves::Command;
 use super::partition::Partition;
 use super::rewind::Mark;
@@ -53,7 +52,6 @@ pub(super) struct State {
     /// Settles and notes so far, stale ones not counted.
     pub(super) settles: u64,
     pub(super) commits: Commits,
-    pub(super) memories: Memories,
     pub(super) commands: VecDeque<Command>,
     /// It is known what is read here: something, or lastingly nothing.
     pub(super) assigned: bool,
@@ -90,7 +88,6 @@ impl State {
             stale: 0,
             settles: 0,
             commits: Commits::default(),
-            memories: Memories::default(),
             commands: VecDeque::new(),
             assigned: false,
             idle_since: None,
@@ -293,9 +290,7 @@ impl State {
         let lag = self.lag_of_all();
         for number in numbers {
             self.revoke(*number);
-            if let Some(partition) = self.partitions.remove(number) {
-                self.memories.keep(&partition, self.commits.metadata_max());
-            }
+            self.partitions.remove(number);
             self.leave_ring(*number);
         }
         if self.assigned && self.partitions.is_empty() {

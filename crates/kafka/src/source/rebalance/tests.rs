@@ -12,33 +12,23 @@ fn found(offset: u64, settled_to: u64) -> Found {
 
 #[test]
 fn nothing_of_a_truncated_log_is_taken_for_settled() {
-    let (partition, gap) =
-        restore("orders", &Found { truncated: Some(200), ..found(100, 5000) }, None, u64::MAX);
+    let (partition, gap) = restore("orders", &Found { truncated: Some(200), ..found(100, 5000) }, u64::MAX);
     let (records, message) = gap.expect("it is told");
     assert_eq!(records, None, "how many were lost is not known: {message}");
     assert!(message.contains("ends at offset 200") && message.contains("5000"), "{message}");
     assert!(!partition.progress.is_settled(150) && !partition.progress.is_settled(4000));
     assert_eq!(partition.read, 0);
+    assert!(partition.is_dirty(), "the commit of another log is replaced at once");
 }
 
 #[test]
 fn a_partition_without_a_leader_is_taken_over_and_read_once_it_is_known_to_be_the_same_log() {
     let unknown = Found { low: None, high: None, ..found(100, 5000) };
-    let (partition, gap) = restore("orders", &unknown, None, u64::MAX);
+    let (partition, gap) = restore("orders", &unknown, u64::MAX);
     assert!(gap.is_none(), "{gap:?}");
     assert_eq!((partition.read, partition.unjudged, partition.lag()), (100, Some(5000), 0));
     assert!(!partition.wants_reading(), "what is settled of it may be of another log");
     let plain = Committed { offset: 100, metadata: String::new() };
-    let (partition, _) = restore("orders", &Found { committed: Some(plain), ..unknown }, None, u64::MAX);
+    let (partition, _) = restore("orders", &Found { committed: Some(plain), ..unknown }, u64::MAX);
     assert!(partition.wants_reading(), "librdkafka itself tells where the log does not go so far");
-}
-
-#[test]
-fn what_is_known_beyond_the_commit_is_not_read_again_and_is_committed() {
-    let ours = found(150, 180).committed;
-    let (partition, gap) = restore("orders", &found(100, 120), ours, u64::MAX);
-    assert!(gap.is_none(), "{gap:?}");
-    assert_eq!((partition.read, partition.progress.base(), partition.lag()), (150, 150, 200 - 179));
-    assert!(partition.is_dirty(), "it is still to be committed");
-    assert_eq!(partition.committed, found(100, 120).committed, "which is what stands there");
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::benchmarks;
+use crate::instructions;
 use crate::machine::Machine;
 use crate::report::{self, Report};
 use crate::roles::Role;
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Run benchmarks beside their yardsticks
     Run(RunArgs),
+    /// Count the instructions that an event takes, and compare them with their budget
+    Instructions(instructions::Args),
     /// Play a part in one; a run starts these by itself
     #[command(hide = true)]
     Role { role: String },
@@ -70,6 +73,7 @@ enum Output {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run(&args),
+        Command::Instructions(args) => instructions::run(&args, say),
         Command::Role { role } => play(&role),
     };
     match done {

@@ -8,6 +8,7 @@
 //! - `benchmarks`: one file a benchmark, all of one shape.
 //! - `roles`: what runs in a process of its own (the load, the webhook, the yardsticks), so that the CPU of one is
 //!   never counted as another's. They are this same program, started again; `worker` is the parent's end of them.
+//! - `instructions`: what an event takes under callgrind, against a budget that is checked in. Such a figure repeats.
 //! - `rounds`, `measure`, `report`: rounds and medians, what `/proc` tells, tables and JSON.
 //!
 //! Nothing here asserts a time: machines differ and are shared. `docs/benchmarks.md` tells what the numbers mean.
@@ -17,6 +18,7 @@ mod benchmarks;
 mod cli;
 mod cluster;
 mod histogram;
+mod instructions;
 mod machine;
 mod measure;
 mod report;

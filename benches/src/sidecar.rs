@@ -1,13 +1,14 @@
 //! A running sidecar: the release binary with a configuration of its own.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -68,17 +69,22 @@ pub(crate) struct Sidecar {
 impl Sidecar {
     /// Starts it and waits until it is ready.
     pub(crate) fn start(program: &Path, setup: &Setup) -> Result<Self> {
+        Self::start_by(&[program.into()], setup)
+    }
+
+    /// The same by the words of a command, which may be those of a program that runs it, and becomes its process.
+    pub(crate) fn start_by(words: &[OsString], setup: &Setup) -> Result<Self> {
         let directory = TempDir::with_prefix("postrider-bench-")?;
         let [app, admin, health] = [free_address()?, free_address()?, free_address()?];
         let config = directory.path().join("postrider.yaml");
         // JSON is YAML.
         fs::write(&config, format!("{:#}\n", setup.config(app, admin, health)))?;
         let output = File::create(directory.path().join("output.log"))?;
-        let mut command = bound_to_us(program);
+        let mut command = bound_to_us(words)?;
         command.args(["run", "--config"]).arg(&config).current_dir(directory.path()).stdin(Stdio::null());
         command.env("NO_COLOR", "1").env_remove("POSTRIDER_CONFIG");
         command.stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
+        let child = command.spawn().with_context(|| format!("{} cannot be started", words[0].display()))?;
         let mut sidecar = Self { child, directory, app, ready_after: Duration::ZERO };
         sidecar.wait_until_ready(health)?;
         Ok(sidecar)
@@ -127,18 +133,31 @@ impl Sidecar {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
+    /// Ends it in good order, and waits until it has ended well.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let status = self.stop()?;
+        ensure!(status.success(), "the sidecar ended with {status}: {}", self.output());
+        Ok(())
+    }
+
     /// Lets it end in good order, as a pod does.
-    fn stop(&mut self) -> Result<()> {
+    fn stop(&mut self) -> Result<ExitStatus> {
+        // It may have ended by itself, and its process id may be another's by now.
+        if let Some(status) = self.child.try_wait()? {
+            return Ok(status);
+        }
         let process = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process id")?;
         kill_process(process, Signal::TERM)?;
         let began = Instant::now();
-        while self.child.try_wait()?.is_none() {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
             if began.elapsed() > PATIENCE {
                 bail!("the sidecar does not end");
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(())
     }
 }
 
@@ -197,14 +216,18 @@ fn free_address() -> Result<SocketAddr> {
 }
 
 /// A command that is killed when we are (where there is `setpriv`, which becomes the program: the process id is its own).
-fn bound_to_us(program: &Path) -> Command {
+fn bound_to_us(words: &[OsString]) -> Result<Command> {
+    let (program, arguments) = words.split_first().context("a command has a program")?;
     let tried = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).status();
-    if !tried.is_ok_and(|status| status.success()) {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    command
+    let mut command = if tried.is_ok_and(|status| status.success()) {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.args(arguments);
+    Ok(command)
 }
 
 fn is_ready(health: SocketAddr) -> bool {

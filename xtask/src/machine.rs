@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::run::say;
 
 /// A program that is needed, and the Debian package that has it.
+#[derive(Clone, Copy)]
 struct Need {
     program: &'static str,
     package: &'static str,
@@ -39,9 +40,28 @@ const JAVA: &[Need] = &[
     need("mvn", "maven"),
 ];
 
+/// What instructions are counted with.
+const COUNTING: &[Need] = &[need("valgrind", "valgrind")];
+
 /// Makes sure that all of it is here: as root on Debian or Ubuntu by installing it, elsewhere by saying what is missing.
 pub(crate) fn setup() -> Result<()> {
-    let missing = missing();
+    setup_tests()?;
+    setup_counting()
+}
+
+/// The same for what building and testing take.
+pub(crate) fn setup_tests() -> Result<()> {
+    let java = if answers("docker", &["info"]) { &[] } else { JAVA };
+    install_missing(&[BUILD, TESTS, java].concat())
+}
+
+/// The same for what counting instructions takes.
+pub(crate) fn setup_counting() -> Result<()> {
+    install_missing(COUNTING)
+}
+
+fn install_missing(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !answers(need.program, need.probe)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -58,11 +78,6 @@ pub(crate) fn setup() -> Result<()> {
     say(&format!("installing {}", packages.join(" ")));
     apt(&["update"])?;
     apt(&[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat())
-}
-
-fn missing() -> Vec<&'static Need> {
-    let java = if answers("docker", &["info"]) { &[] } else { JAVA };
-    [BUILD, TESTS, java].into_iter().flatten().filter(|need| !answers(need.program, need.probe)).collect()
 }
 
 /// Later releases have no Java 17, and their default is later than that.

@@ -4,6 +4,7 @@ mod bench;
 mod brokers;
 mod fuzz;
 mod generated;
+mod instructions;
 mod machine;
 mod run;
 mod simulate;
@@ -121,6 +122,21 @@ enum Command {
         cargo xtask simulate --mutants                 # `caught n of n`, or exit 1\n  \
         cargo xtask simulate --mutant overlap-attempts # exits 1: it is caught")]
     Simulate(simulate::Options),
+    /// Count the instructions that an event takes, published and delivered, and fail where they exceed their budget by a tenth
+    ///
+    /// Runs the binary under valgrind's callgrind, with the embedded driver alone. The budget is benches/instructions.json;
+    /// docs/performance.md tells what it is bound to.
+    #[command(after_help = "Examples:\n  cargo xtask instructions\n  \
+        cargo xtask instructions --profile-out /tmp/profiles   # callgrind_annotate's view of each case\n  \
+        cargo xtask instructions --update                      # what is counted becomes the budget")]
+    Instructions {
+        /// Write what is counted as the new budget
+        #[arg(long)]
+        update: bool,
+        /// Keep the profiles in this directory
+        #[arg(long, value_name = "DIR")]
+        profile_out: Option<PathBuf>,
+    },
     /// Start and stop real brokers for development and measurements
     #[command(subcommand)]
     Brokers(brokers::Action),
@@ -158,6 +174,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Bench { arguments } => bench::run(&root(), &arguments),
+        Command::Instructions { update, profile_out } => instructions::run(&root(), update, profile_out),
         Command::Test { parts, arguments, no_kafka } => test::run(&parts, &arguments, !no_kafka),
         Command::Torture { cycles, seed, directory } => {
             torture::run(&root(), cycles, seed, directory.as_deref())

@@ -104,7 +104,7 @@ fn check_machine(with_kafka: bool) -> Result<()> {
     })?;
     say("loopback and temporary directory: fine");
     if with_kafka {
-        crate::machine::setup()
+        crate::machine::setup_tests()
             .context("`cargo xtask test --no-kafka` needs no more than a Rust toolchain and a C linker")?;
     }
     let bound = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).status();

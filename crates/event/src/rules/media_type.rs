@@ -97,8 +97,24 @@ fn quoted_length(text: &str) -> Option<usize> {
 
 /// token = 1*<any (US-ASCII) CHAR except SPACE, CTLs, or tspecials>
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !br#"()<>@,;:\"/[]?="#.contains(&b))
+    !text.is_empty() && text.bytes().all(|b| TOKEN[usize::from(b)])
 }
+
+/// Which bytes a token may hold. Looked up, for every event has a media type.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = b'!';
+    while b <= b'~' {
+        table[b as usize] = true;
+        b += 1;
+    }
+    let mut specials: &[u8] = br#"()<>@,;:\"/[]?="#;
+    while let [special, rest @ ..] = specials {
+        table[*special as usize] = false;
+        specials = rest;
+    }
+    table
+};
 
 fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])

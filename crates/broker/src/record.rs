@@ -1,4 +1,4 @@
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use event::Event;
@@ -128,9 +128,16 @@ impl TraceParent {
     /// Reads version 00, and any later version as version 00 (W3C Trace Context §4.2.4). `None`: not a valid header,
     /// which the rule says to treat as absent.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        fn hex(text: &[u8]) -> Option<u128> {
-            let lower = text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-            lower.then(|| u128::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()).flatten()
+        // Lower case alone, which `from_str_radix` does not insist on.
+        fn hex(text: &[u8]) -> Option<u64> {
+            text.iter().try_fold(0, |value, digit| {
+                let digit = match digit {
+                    b'0'..=b'9' => digit - b'0',
+                    b'a'..=b'f' => digit - b'a' + 10,
+                    _ => return None,
+                };
+                Some(value << 4 | u64::from(digit))
+            })
         }
         let (fixed, rest) = text.split_at_checked(55)?;
         if fixed[2] != b'-' || fixed[35] != b'-' || fixed[52] != b'-' {
@@ -140,14 +147,31 @@ impl TraceParent {
         if version == 0xff || (version == 0 && !rest.is_empty()) || rest.first().is_some_and(|b| *b != b'-') {
             return None;
         }
-        let (trace, parent) = (hex(&fixed[3..35])?, hex(&fixed[36..52])? as u64);
+        let trace = u128::from(hex(&fixed[3..19])?) << 64 | u128::from(hex(&fixed[19..35])?);
+        let parent = hex(&fixed[36..52])?;
         (trace != 0 && parent != 0).then_some(Self { trace, parent, flags: hex(&fixed[53..])? as u8 })
+    }
+
+    /// The header, version 00: ASCII. Every delivery has one, so it goes without the machinery of formatting.
+    pub fn to_bytes(&self) -> [u8; 55] {
+        fn hex(mut value: u128, into: &mut [u8]) {
+            for digit in into.iter_mut().rev() {
+                *digit = b"0123456789abcdef"[(value & 0xf) as usize];
+                value >>= 4;
+            }
+        }
+        let mut text = [b'-'; 55];
+        hex(0, &mut text[..2]);
+        hex(self.trace, &mut text[3..35]);
+        hex(self.parent.into(), &mut text[36..52]);
+        hex(self.flags.into(), &mut text[53..]);
+        text
     }
 }
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.parent, self.flags)
+        self.to_bytes().iter().try_for_each(|byte| f.write_char(char::from(*byte)))
     }
 }
 

@@ -159,7 +159,7 @@ fn alone(record: &Record, headers: &mut HeaderMap) {
         headers.insert(KEY, printable(key.as_bytes()));
     }
     if let Some(parent) = &record.hop.traceparent {
-        headers.insert(TRACEPARENT, printable(parent.to_string().as_bytes()));
+        headers.insert(TRACEPARENT, printable(&parent.to_bytes()));
         let state = record.hop.tracestate.as_deref().and_then(|state| HeaderValue::from_str(state).ok());
         if let Some(state) = state {
             headers.insert(TRACESTATE, state);

@@ -1,7 +1,7 @@
 use broker::{Key, TraceParent};
 use bytes::Bytes;
 use event::Event;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use publish::Item;
 
 use crate::problem::Problem;
@@ -21,6 +21,12 @@ pub(super) struct Context {
 /// More of it is not carried on: the rule says that 512 bytes should be (W3C Trace Context §3.3.1.5).
 const TRACESTATE_BYTES_MAX: usize = 2048;
 
+/// Names that are parsed once and not for every request.
+const KEY: HeaderName = HeaderName::from_static("postrider-key");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
 impl Context {
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, Problem> {
         let traceparent = traceparent(headers);
@@ -30,7 +36,7 @@ impl Context {
             tracestate: traceparent.and_then(|_| tracestate(headers)),
             ..Self::default()
         };
-        for value in headers.get_all("prefer") {
+        for value in headers.get_all(PREFER) {
             for preference in value.to_str().unwrap_or_default().split(',') {
                 let preference = preference.split(';').next().unwrap_or_default().trim();
                 context.minimal |= preference.eq_ignore_ascii_case("return=minimal");
@@ -52,7 +58,7 @@ impl Context {
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
-    let mut values = headers.get_all("postrider-key").iter();
+    let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Problem::new("bad_request", "the request has more than one postrider-key header"));
@@ -66,7 +72,7 @@ fn key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
 
 /// An invalid or repeated header is as good as none (W3C Trace Context §3.2.2).
 fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
-    let mut values = headers.get_all("traceparent").iter();
+    let mut values = headers.get_all(TRACEPARENT).iter();
     let value = values.next()?;
     if values.next().is_some() {
         return None;
@@ -77,7 +83,7 @@ fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
 /// Several headers are one list, in their order (W3C Trace Context §3.3.1).
 fn tracestate(headers: &HeaderMap) -> Option<Box<str>> {
     let mut all = String::new();
-    for value in headers.get_all("tracestate") {
+    for value in headers.get_all(TRACESTATE) {
         let value = value.to_str().ok()?.trim();
         if !all.is_empty() && !value.is_empty() {
             all.push(',');

@@ -67,7 +67,7 @@ pub fn to_binary(event: &Event, encoding: Encoding, into: &mut HeaderMap<HeaderV
         // What may stand there is not this event's.
         None => into.remove(CONTENT_TYPE),
     };
-    into.insert(HeaderName::from_static("ce-specversion"), HeaderValue::from_static(crate::SPEC_VERSION));
+    into.insert(SPEC_VERSION, HeaderValue::from_static(crate::SPEC_VERSION));
     let encoded = |text| {
         header_value(&if encoding == Encoding::Percent { percent::encode(text) } else { Cow::Borrowed(text) })
     };
@@ -102,16 +102,25 @@ pub fn fits_binary(event: &Event) -> bool {
     has_payload && !event.holds_an_event()
 }
 
+/// Names are checked where they are made, which constants are by the compiler.
+const SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
+const ID: HeaderName = HeaderName::from_static("ce-id");
+const SOURCE: HeaderName = HeaderName::from_static("ce-source");
+const TYPE: HeaderName = HeaderName::from_static("ce-type");
+const SUBJECT: HeaderName = HeaderName::from_static("ce-subject");
+const TIME: HeaderName = HeaderName::from_static("ce-time");
+const DATA_SCHEMA: HeaderName = HeaderName::from_static("ce-dataschema");
+
 fn header_name(core: Core) -> Option<HeaderName> {
-    Some(HeaderName::from_static(match core {
-        Core::Id => "ce-id",
-        Core::Source => "ce-source",
-        Core::Type => "ce-type",
-        Core::Subject => "ce-subject",
-        Core::Time => "ce-time",
-        Core::DataSchema => "ce-dataschema",
+    Some(match core {
+        Core::Id => ID,
+        Core::Source => SOURCE,
+        Core::Type => TYPE,
+        Core::Subject => SUBJECT,
+        Core::Time => TIME,
+        Core::DataSchema => DATA_SCHEMA,
         Core::DataContentType => return None,
-    }))
+    })
 }
 
 fn header_value(text: &str) -> HeaderValue {

@@ -258,22 +258,30 @@ impl Nesting {
     }
 }
 
-/// How many bytes stand before the first quote, backslash or control character. Eight at a time: strings are most of
-/// what there is to scan.
+/// How many bytes stand before the first quote, backslash or control character. Strings are most of what there is to
+/// scan: long ones go by blocks that the compiler tests with vector instructions, what is left eight bytes at a time.
 #[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
+    let (blocks, _) = bytes.as_chunks::<32>();
+    // Without a branch a byte, and a greatest of bytes: that is what makes it a few vector instructions.
+    let is_plain = |block: &&[u8; 32]| block.iter().fold(0, |most, b| is_special(*b).max(most)) == 0;
+    let plain = blocks.iter().take_while(is_plain).count() * 32;
+    let (words, rest) = bytes[plain..].as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         let quote = equal(word, b'"');
         let backslash = equal(word, b'\\');
         let found = below(word, 0x20) | quote | backslash;
         if found != 0 {
-            return at * 8 + found.trailing_zeros() as usize / 8;
+            return plain + at * 8 + found.trailing_zeros() as usize / 8;
         }
     }
-    let tail = rest.iter().take_while(|b| !matches!(b, b'"' | b'\\' | 0x00..=0x1f)).count();
-    words.len() * 8 + tail
+    plain + words.len() * 8 + rest.iter().take_while(|b| is_special(**b) == 0).count()
+}
+
+/// 1 or 0.
+fn is_special(byte: u8) -> u8 {
+    u8::from((byte == b'"') | (byte == b'\\') | (byte < 0x20))
 }
 
 #[cfg(test)]
@@ -363,8 +371,8 @@ mod tests {
     #[test]
     fn a_plain_run_ends_at_the_first_special_byte_wherever_it_stands() {
         for special in [b'"', b'\\', 0x00, 0x1f] {
-            for at in 0..40 {
-                let mut bytes = vec![0xc3; 40];
+            for at in 0..80 {
+                let mut bytes = vec![0xc3; 80];
                 bytes[at] = special;
                 assert_eq!(plain_run(&bytes), at, "{special:#x}");
             }

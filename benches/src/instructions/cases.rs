@@ -79,7 +79,7 @@ impl Case {
     /// The totals of few events and of many, in this order: the last profile is the one that is kept.
     fn published(&self, callgrind: &Callgrind, form: Form) -> Result<[u64; 2]> {
         let total = |events| {
-            let setup = setup(On::Embedded { path: None }, "publishing", None);
+            let setup = setup(On::embedded(), "publishing", None);
             callgrind.total(self.name, &setup, |sidecar| publish(sidecar, FULL, form, events))
         };
         Ok([least(|_| total(FEW))?, least(|_| total(MANY))?])
@@ -87,7 +87,7 @@ impl Case {
 
     fn delivered(&self, callgrind: &Callgrind) -> Result<[u64; 2]> {
         let data = TempDir::with_prefix("postrider-bench-data-")?;
-        let on = On::Embedded { path: Some(data.path().to_owned()) };
+        let on = On::embedded_at(data.path());
         // Both topics are there in both runs, so that what it takes to open them cancels out too.
         let filling = Sidecar::start(&callgrind.postrider, &setup(on.clone(), "publishing", None))?;
         let form = Form::Batch { events: 100, minimal: true };

@@ -68,10 +68,12 @@ impl Lane {
         }
     }
 
-    /// The end has been looked up again.
+    /// The end has been looked up again. What was told of it until now may have been this one's already, and librdkafka
+    /// tells each once: unless something comes, it has to be asked for anew.
     pub(super) fn raise(&mut self, high: u64) {
         self.fresh &= self.high == high;
         self.high = high;
+        self.doubt |= self.next < high;
     }
 
     /// Whether it has to be read anew from [`next`](Self::next) on, so that its end is told again.
@@ -142,5 +144,32 @@ impl Lanes {
         let first = self.lanes[oldest?.1].waiting.pop_front()?;
         self.bytes -= first.bytes;
         Some((first.browsed, first.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_was_told_too_early_is_asked_for_anew() {
+        // 0 to 3 are records and 4 is a marker; the end behind it is told before it has been looked up.
+        let mut lane = Lane::new(0, 0);
+        (0..4).for_each(|offset| assert!(lane.wants(offset)));
+        lane.ended();
+        assert!(!lane.doubtful() && !lane.is_awaited());
+        lane.raise(5);
+        assert!(
+            lane.is_awaited() && lane.doubtful(),
+            "nothing more comes, and librdkafka tells no end twice"
+        );
+        lane.sought();
+        lane.ended();
+        assert!(!lane.is_awaited() && !lane.doubtful());
+        lane.raise(6);
+        assert!(lane.wants(5));
+        assert!(!lane.doubtful() && !lane.is_awaited(), "what comes settles it");
+        lane.raise(6);
+        assert!(!lane.doubtful(), "nothing is new");
     }
 }

@@ -41,6 +41,8 @@ impl Workshop {
             cargo(&self.copy)
                 .args(["build", "--quiet", "--offline", "--profile", "mutants", "-p", "postrider-simulation"])
                 .env("CARGO_TARGET_DIR", &self.target)
+                // Who builds a project but once turns this off; here a line changes, seventy times.
+                .env("CARGO_INCREMENTAL", "1")
                 // A mutant may leave something unused behind.
                 .env("RUSTFLAGS", "--cap-lints allow"),
         );

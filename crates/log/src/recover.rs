@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::error::{Damage, OpenError};
-use crate::frame::{HEADER, seed};
+use crate::frame::{self, HEADER, seed};
 use crate::scan::{Frame, Scanner};
 use crate::segment::{self, Header, Point, SEGMENT_HEADER, Segment};
 
@@ -163,6 +163,14 @@ impl Recovering<'_> {
         segment.bytes = bytes;
         let reader = file.try_clone().map_err(OpenError::path("open", &path))?;
         read_active(Arc::new(reader), &mut segment).map_err(OpenError::path("read", &path))?;
+        if segment.bytes < bytes && !segment.holes.is_empty() {
+            // The mark that proves what was lost may stand in the tail. One that takes its place keeps it proven, so that the
+            // next start finds the same; where there is no room for it, only that is not so.
+            let mark = frame::mark(seed(epoch), segment.end, segment.bytes);
+            if self.disk.write(&file, &path, &mark, segment.bytes).is_ok() {
+                segment.bytes += mark.len() as u64;
+            }
+        }
         if segment.bytes < bytes {
             let cut = self.disk.truncate(&file, &path, segment.bytes);
             cut.map_err(OpenError::path("truncate the torn tail of", &path))?;

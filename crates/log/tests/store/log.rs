@@ -269,6 +269,34 @@ fn a_frame_that_was_written_over_another_takes_no_sequence_back() {
     assert!(matches!(damage.as_slice(), [Damage::Records { from: 6, to: 7, .. }]), "{damage:?}");
 }
 
+#[test]
+fn what_one_start_has_found_the_next_one_finds_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let log = store.ensure_log("t").unwrap();
+    fill(&store, &log, 0..4);
+    fill(&store, &log, 4..8);
+    let [second, third, fifth] = [2, 3, 5].map(|sequence| offset_of(&log, sequence));
+    drop((store, log));
+    // The second record is gone, the fifth one stands where the third was, and nothing behind it but what is in front of the
+    // fifth's own place: that the second was durable is proven by the mark there, which is no part of what can be read.
+    let file = &segments(directory.path())[0];
+    let mut bytes = std::fs::read(file).unwrap();
+    let (header, frame) = (24, 24 + "record 1".len());
+    bytes.copy_within(fifth..fifth + frame, third);
+    bytes[second..third].fill(0);
+    bytes[third + frame..fifth - header].fill(0);
+    bytes.truncate(fifth + 1);
+    std::fs::write(file, bytes).unwrap();
+
+    for start in ["first", "second", "third"] {
+        let (store, _) = open(directory.path());
+        let log = store.log("t").unwrap();
+        let left: Vec<u64> = texts(&log, 1).into_iter().map(|(sequence, _)| sequence).collect();
+        assert_eq!((left, log.end()), (vec![1, 5], 6), "the {start} start");
+    }
+}
+
 fn offset_of(log: &Arc<Log>, sequence: u64) -> usize {
     let found = read(log, sequence).into_iter().next();
     let Some(Item::Record(record)) = found else { panic!("no record {sequence}") };

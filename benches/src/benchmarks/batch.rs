@@ -69,13 +69,7 @@ impl Benchmark for Batch {
                 against: &[BARE_PRODUCER],
                 bound: Bound::AtMost(2.0),
             },
-            Check {
-                what: "CPU µs of an event on embedded",
-                figure: Figure::CpuPerEventUs,
-                side: ON_EMBEDDED,
-                against: &[],
-                bound: Bound::AtMost(6.0),
-            },
+            Check::at_most("CPU µs of an event on embedded", ON_EMBEDDED, Figure::CpuPerEventUs, 6.0),
         ]
     }
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::deliver::fill_embedded;
 use super::latency::{Sidecars, webhook};
-use super::{Benchmark, Bound, Check};
+use super::{Benchmark, Check};
 use crate::measure;
 use crate::rounds::{Figure, Prepared, Sample, Side};
 use crate::sidecar::{On, Setup, Sidecar, Subscription};
@@ -58,19 +58,12 @@ impl Benchmark for Memory {
     }
 
     fn checks(&self) -> Vec<Check> {
-        let check = |what, side, figure, at_most| Check {
-            what,
-            figure,
-            side,
-            against: &[],
-            bound: Bound::AtMost(at_most),
-        };
         vec![
-            check("resident MB, idle", IDLE, Figure::ResidentMb, 20.0),
-            check("peak MB, publishing and delivering", BUSY, Figure::PeakMb, 36.0),
-            check("peak MB, far behind", BEHIND, Figure::PeakMb, 64.0),
-            check("resident MB, idle, on embedded", IDLE_EMBEDDED, Figure::ResidentMb, 15.0),
-            check("peak MB, far behind, on embedded", BEHIND_EMBEDDED, Figure::PeakMb, 48.0),
+            Check::at_most("resident MB, idle", IDLE, Figure::ResidentMb, 20.0),
+            Check::at_most("peak MB, publishing and delivering", BUSY, Figure::PeakMb, 36.0),
+            Check::at_most("peak MB, far behind", BEHIND, Figure::PeakMb, 64.0),
+            Check::at_most("resident MB, idle, on embedded", IDLE_EMBEDDED, Figure::ResidentMb, 15.0),
+            Check::at_most("peak MB, far behind, on embedded", BEHIND_EMBEDDED, Figure::PeakMb, 48.0),
         ]
     }
 }

@@ -55,6 +55,11 @@ impl Bound {
 }
 
 impl Check {
+    /// A figure alone, of a side.
+    fn at_most(what: &'static str, side: &'static str, figure: Figure, most: f64) -> Self {
+        Self { what, figure, side, against: &[], bound: Bound::AtMost(most) }
+    }
+
     pub(crate) fn value(&self, sides: &[Measured]) -> Option<f64> {
         let of = |label| sides.iter().find(|side| side.label == label)?.median(self.figure);
         let value = of(self.side)?;

@@ -1,12 +1,14 @@
 //! How soon a sidecar is ready: with nothing on its disk, with a million events there, and after it was killed with them.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use tempfile::TempDir;
 
 use super::deliver::fill_embedded;
-use super::{Benchmark, Bound, Check};
+use super::{Benchmark, Check};
 use crate::rounds::{Figure, Prepared, Sample, Side};
-use crate::sidecar::{On, Setup};
+use crate::sidecar::{On, Setup, Sidecar};
 use crate::stage::Stage;
 
 const EMPTY: &str = "on embedded, nothing there";
@@ -33,13 +35,7 @@ impl Benchmark for Start {
     }
 
     fn checks(&self) -> Vec<Check> {
-        let check = |what, side| Check {
-            what,
-            figure: Figure::ReadyMs,
-            side,
-            against: &[],
-            bound: Bound::AtMost(100.0),
-        };
+        let check = |what, side| Check::at_most(what, side, Figure::ReadyMs, 100.0);
         vec![
             check("ms until ready, nothing there", EMPTY),
             check("ms until ready, full", FULL),
@@ -49,7 +45,7 @@ impl Benchmark for Start {
 }
 
 struct Started {
-    program: std::path::PathBuf,
+    program: PathBuf,
     setup: Setup,
     is_killed: bool,
     _data: TempDir,
@@ -71,9 +67,9 @@ impl Started {
 impl Side for Started {
     fn round(&mut self) -> Result<Sample> {
         if self.is_killed {
-            crate::sidecar::Sidecar::start(&self.program, &self.setup)?.kill()?;
+            Sidecar::start(&self.program, &self.setup)?.kill()?;
         }
-        let sidecar = crate::sidecar::Sidecar::start(&self.program, &self.setup)?;
+        let sidecar = Sidecar::start(&self.program, &self.setup)?;
         Ok(vec![(Figure::ReadyMs, sidecar.ready_after().as_secs_f64() * 1e3)])
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use tempfile::TempDir;
 
 use super::latency::Sidecars;
-use super::{Benchmark, Bound, Check, ON_EMBEDDED};
+use super::{Benchmark, Check, ON_EMBEDDED};
 use crate::measure;
 use crate::rounds::{Figure, Prepared, Sample, Side};
 use crate::sidecar::On;
@@ -37,13 +37,7 @@ impl Benchmark for Steady {
     }
 
     fn checks(&self) -> Vec<Check> {
-        let check = |what, figure, at_most| Check {
-            what,
-            figure,
-            side: ON_EMBEDDED,
-            against: &[],
-            bound: Bound::AtMost(at_most),
-        };
+        let check = |what, figure, most| Check::at_most(what, ON_EMBEDDED, figure, most);
         vec![
             check("peak MB", Figure::PeakMb, 48.0),
             check(

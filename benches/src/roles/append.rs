@@ -14,6 +14,9 @@ use super::load::Done;
 use super::{asked, say};
 use crate::amount::{Amount, Share};
 
+/// What the log writes beside a record's bytes.
+const RECORD_HEADER: usize = 24;
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
     /// Where; it is empty.
@@ -52,7 +55,7 @@ fn batch(records: u64) -> Batch {
 }
 
 fn by_log(spec: &Spec) -> Result<Done> {
-    // A log keeps what is not old; nothing is settled here.
+    // There is no subscription, so that what is beyond this goes.
     let options = Options { reserve_bytes: 0, retention_bytes: 256 << 20, ..Options::default() };
     let (store, _) = Store::open(&spec.directory, options).context("the store does not open")?;
     let log = store.ensure_log("bench")?;
@@ -80,6 +83,3 @@ fn by_file(spec: &Spec) -> Result<Done> {
     }
     Ok(Done { events, seconds: began.elapsed().as_secs_f64(), latency: None })
 }
-
-/// What the log writes beside a record's bytes.
-const RECORD_HEADER: usize = 24;

@@ -258,6 +258,8 @@ impl State {
         }
         partition.last = Some(Mark::of(&received));
         if partition.receive(received.offset) {
+            // At once, not at the next look around: a fast broker brings tens of thousands in the meantime.
+            partition.judge_fullness(self.commits.metadata_max());
             self.queued_records += 1;
             self.queued_bytes += u64::from(received.bytes);
             partition.queue.push_back(received);

@@ -128,7 +128,7 @@ fn a_commit_on_its_way_says_nothing_of_a_partition_that_was_moved_since() {
 fn a_partition_whose_commits_are_refused_holds_up_no_other() {
     let mut state = state();
     // That a broker takes so much metadata is known.
-    state.commits.metadata_max = 0;
+    state.commits.metadata_max = 40;
     settle_one_each(&mut state, &NUMBERS);
     let shared = shared(state);
     let flush = shared.flush();
@@ -245,4 +245,27 @@ fn parts_tell_when_ends_are_old_and_errors_do_not_outlive_their_cause() {
     assert_eq!(state.trouble.as_deref(), Some("an error"), "it may be why nothing comes");
     state.learn_ends(&ends(0), &ends(0), &questions, now);
     assert_eq!(state.trouble, None, "nothing is to come");
+}
+
+#[test]
+fn a_partition_is_full_with_the_very_record_that_fills_it() {
+    let mut state = state();
+    let mut offset = 0;
+    while state.partitions[&0].wants_reading() {
+        state.receive(0, received(offset, "key"));
+        offset += 1;
+        assert!(offset < 100_000, "it is never full");
+    }
+    // Every other one settled is what takes most to tell, and it fits.
+    let partition = state.partitions.get_mut(&0).unwrap();
+    for settled in (1..offset).step_by(2) {
+        partition.progress.settle(settled);
+    }
+    let encoded = partition.progress.encode(crate::progress::METADATA_CHARS);
+    assert_eq!(encoded.told_below, None, "{offset} records, {} characters", encoded.text.len());
+    assert!(
+        encoded.text.len() > crate::progress::METADATA_CHARS / 2,
+        "it is not full long before it must be"
+    );
+    assert!(state.partitions[&1].wants_reading(), "another partition is read on");
 }

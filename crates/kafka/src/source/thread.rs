@@ -298,7 +298,11 @@ impl Reader {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         {
             let mut state = self.shared.state.lock();
+            let metadata_max = state.commits.metadata_max();
             for partition in state.partitions.values_mut() {
+                if partition.is_full {
+                    partition.judge_fullness(metadata_max);
+                }
                 let paused = stalled || !partition.wants_reading();
                 if paused != partition.is_paused {
                     partition.is_paused = paused;

@@ -47,6 +47,7 @@ mod capabilities;
 pub mod conformance;
 mod driver;
 mod error;
+pub mod headers;
 pub mod model;
 mod position;
 mod publish;

@@ -111,6 +111,13 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
+    /// As it is printed: ASCII. Every record has one, so it goes without the machinery of formatting.
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
+        let mut text = [b'0'; 32];
+        hex(self.0, &mut text);
+        text
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok().map(Self)).flatten()
     }
@@ -154,12 +161,6 @@ impl TraceParent {
 
     /// The header, version 00: ASCII. Every delivery has one, so it goes without the machinery of formatting.
     pub fn to_bytes(&self) -> [u8; 55] {
-        fn hex(mut value: u128, into: &mut [u8]) {
-            for digit in into.iter_mut().rev() {
-                *digit = b"0123456789abcdef"[(value & 0xf) as usize];
-                value >>= 4;
-            }
-        }
         let mut text = [b'-'; 55];
         hex(0, &mut text[..2]);
         hex(self.trace, &mut text[3..35]);
@@ -172,6 +173,14 @@ impl TraceParent {
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_bytes().iter().try_for_each(|byte| f.write_char(char::from(*byte)))
+    }
+}
+
+/// Writes the lowest hexadecimal digits of a number, as many as there is room for, in lower case.
+fn hex(mut value: u128, into: &mut [u8]) {
+    for digit in into.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(value & 0xf) as usize];
+        value >>= 4;
     }
 }
 
@@ -216,6 +225,14 @@ mod tests {
             "00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ] {
             assert_eq!(TraceParent::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_it_prints() {
+        for origin in [0, 7, u128::MAX, 0x0123_4567_89ab_cdef << 60].map(Origin) {
+            assert_eq!(origin.to_bytes(), origin.to_string().as_bytes());
+            assert_eq!(Origin::parse(&origin.to_string()), Some(origin));
         }
     }
 

@@ -43,6 +43,7 @@ pub use builder::Builder;
 pub use draft::{ATTRIBUTES_BYTES_MAX, EXTENSIONS_MAX};
 pub use model::{Event, Value};
 pub use rules::name::NAME_BYTES_MAX;
+pub use rules::timestamp::rfc3339;
 
 /// The one version of the specification that is spoken here.
 pub const SPEC_VERSION: &str = "1.0";

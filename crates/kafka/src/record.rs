@@ -4,31 +4,24 @@
 //! | Header | Value |
 //! |---|---|
 //! | `ce_…`, `content-type` | the event (Kafka protocol binding, binary mode) |
-//! | `traceparent`, `tracestate` | W3C Trace Context of this hop |
-//! | `postrider-origin` | the publishing process, 32 hexadecimal digits |
-//! | `postrider-sequence` | its counter, decimal |
-//! | `postrider-foreign` | present where the value is no event: why it is none |
+//! | `traceparent`, `tracestate`, `postrider-origin`, `postrider-sequence`, `postrider-foreign` | as on any broker ([`headers`](broker::headers)) |
 //! | `__dlq.errors.…`, `postrider-dead-letter-…` | why and whence it is in a dead-letter topic ([`letter`]) |
 //!
 //! Whatever a foreign producer writes becomes a record: an event, or foreign bytes with the reason. Headers of ours that
 //! do not parse are as if they were not there.
 
 mod binding;
-mod hop;
 mod letter;
 #[cfg(test)]
 mod tests;
-mod time;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use broker::headers::{self, FOREIGN, HOP_MAX};
 use broker::{Body, Key, Record};
 use bytes::Bytes;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
-
-/// Present where the value is no event; its value says why.
-pub(crate) const FOREIGN: &str = "postrider-foreign";
 
 /// The most that a record's place in a batch takes beside key, value and headers: lengths and deltas as variable-length
 /// integers (at most 36 bytes), after the batch's own 61 bytes.
@@ -101,8 +94,7 @@ pub(crate) fn encode(record: Record, structured: bool) -> Encoded {
         Body::Event(event) => event.attributes().count() + 1,
         Body::Foreign { .. } => 1,
     };
-    let mut writer =
-        Writer::new(attributes + hop::HEADERS_MAX + letter.as_ref().map_or(0, |_| letter::HEADERS_MAX));
+    let mut writer = Writer::new(attributes + HOP_MAX + letter.as_ref().map_or(0, |_| letter::HEADERS_MAX));
     let value = match body {
         Body::Event(event) if structured || !event::kafka::fits_binary(&event) => {
             Some(binding::to_structured(&event, &mut writer))
@@ -113,7 +105,7 @@ pub(crate) fn encode(record: Record, structured: bool) -> Encoded {
             Some(bytes)
         }
     };
-    hop::write(&hop, &mut writer);
+    headers::write_hop(&hop, |name, value| writer.put(name, value.as_bytes()));
     if let Some(letter) = &letter {
         letter::write(letter, &mut writer);
     }
@@ -129,7 +121,7 @@ pub(crate) fn encode(record: Record, structured: bool) -> Encoded {
 /// buffer is not held on to.
 pub(crate) fn of_message(message: &BorrowedMessage<'_>) -> (Record, usize) {
     let size = message.key_len() + message.payload_len();
-    let headers = match headers(message) {
+    let headers = match headers_of(message) {
         Ok(headers) => headers,
         Err(reason) => {
             let bytes = message.payload().map_or_else(Bytes::new, Bytes::copy_from_slice);
@@ -153,7 +145,7 @@ pub(crate) fn of_message(message: &BorrowedMessage<'_>) -> (Record, usize) {
 
 /// A message's headers. rdkafka panics on a name that is not UTF-8, which any foreign producer can write: that is the
 /// error here.
-fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<Named<'a>>, String> {
+fn headers_of<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<Named<'a>>, String> {
     let Some(headers) = message.headers() else { return Ok(Vec::new()) };
     // Reading changes nothing, so there is nothing that a panic could leave half done.
     catch_unwind(AssertUnwindSafe(|| headers.iter().map(|header| (header.key, header.value)).collect()))
@@ -167,9 +159,10 @@ where
     H: Iterator<Item = Named<'a>> + Clone,
 {
     let headers = incoming.headers.clone();
-    let (hop, letter) = (hop::read(headers.clone()), letter::read(headers.clone()));
+    let header = |name: &str| last(headers.clone(), name);
+    let (hop, letter) = (headers::read_hop(header), headers::read_letter(letter::NAMES, header));
     let key = incoming.key.and_then(key);
-    let foreign = last(headers, FOREIGN).map(|reason| String::from_utf8_lossy(reason).into_owned());
+    let foreign = header(FOREIGN).map(|reason| String::from_utf8_lossy(reason).into_owned());
     let body = match foreign {
         Some(reason) => Body::Foreign { bytes: incoming.value.unwrap_or_default(), reason },
         None => binding::body(incoming),
@@ -193,7 +186,7 @@ pub(crate) fn key(bytes: &[u8]) -> Option<Key> {
     }
     let mut short = bytes[..KEY_PREFIX_BYTES].to_vec();
     short.push(b'~');
-    short.extend_from_slice(&hop::hex::<32>(digest(bytes)));
+    short.extend_from_slice(format!("{:032x}", digest(bytes)).as_bytes());
     Key::new(short)
 }
 

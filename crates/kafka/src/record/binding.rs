@@ -4,7 +4,7 @@ use broker::Body;
 use bytes::Bytes;
 use event::{Event, Malformed, kafka};
 
-use super::{Incoming, Named, Writer, time};
+use super::{Incoming, Named, Writer};
 
 /// Writes the event's headers and returns its value.
 pub(super) fn to_binary(event: &Event, into: &mut Writer) -> Option<Bytes> {
@@ -41,7 +41,7 @@ where
     // Where it stands is what tells it from every other record.
     let mut builder =
         Event::builder().id(format!("{partition}-{offset}")).source(format!("/kafka/{topic}")).kind(topic);
-    if let Some(time) = timestamp.and_then(time::rfc3339) {
+    if let Some(time) = timestamp.and_then(event::rfc3339) {
         builder = builder.time(time);
     }
     kafka::from_plain(builder, headers, value)

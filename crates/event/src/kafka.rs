@@ -11,4 +11,4 @@ pub use read::{from_message, from_plain};
 pub use write::{CONTENT_TYPE, STRUCTURED, fits_binary, to_binary, to_structured};
 
 /// What stands before an attribute's name in a header's.
-const PREFIX: &str = "ce_";
+const PREFIX: [u8; 3] = *b"ce_";

@@ -1,5 +1,5 @@
 //! CloudEvents 1.0.2: the model, the JSON format, the HTTP binding in binary, structured and batched mode, and the
-//! Kafka binding in binary and structured mode.
+//! bindings to Kafka and to Google Pub/Sub in binary and structured mode.
 //!
 //! Pure: no I/O, no clock, no randomness. An [`Event`] is cheap to clone; its data is a [`Bytes`] slice of what came
 //! in, and is never taken apart.
@@ -26,12 +26,14 @@
 //!
 //! Where the code keeps a MUST of the specification, the sentence stands beside it, marked `//#`.
 
+mod bindings;
 mod builder;
 mod draft;
 pub mod http;
 pub mod json;
 pub mod kafka;
 mod model;
+pub mod pubsub;
 mod rules;
 mod stored;
 
@@ -85,15 +87,18 @@ pub struct Malformed {
 
 impl Malformed {
     pub(crate) fn new(attribute: &str, rule: impl Into<Cow<'static, str>>) -> Self {
-        // Names come from strangers and go into answers and logs.
-        let end = attribute.floor_char_boundary(NAME_BYTES_MAX);
-        let shown =
-            attribute[..end].chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-        let cut = (end < attribute.len()).then_some('…');
-        Self { attribute: Some(shown.chain(cut).collect()), rule: rule.into() }
+        Self { attribute: Some(shown(attribute)), rule: rule.into() }
     }
 
     pub(crate) fn event(rule: impl Into<Cow<'static, str>>) -> Self {
         Self { attribute: None, rule: rule.into() }
     }
+}
+
+/// A name as answers and logs may have it: it may come from a stranger.
+fn shown(name: &str) -> String {
+    let end = name.floor_char_boundary(NAME_BYTES_MAX);
+    let shown = name[..end].chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+    let cut = (end < name.len()).then_some('…');
+    shown.chain(cut).collect()
 }

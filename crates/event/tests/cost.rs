@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use postrider_event::http::{self as binding, Encoding};
-use postrider_event::{Event, json, kafka};
+use postrider_event::{Event, json, kafka, pubsub};
 
 const ROUNDS: u32 = 200_000;
 
@@ -89,5 +89,17 @@ fn what_a_1_kb_event_costs() {
             black_box((name, value));
         })
     });
+    let mut attributes = std::collections::HashMap::new();
+    let data = pubsub::to_binary(&event, |name, value| {
+        attributes.insert(name.to_owned(), value.to_owned());
+    });
+    measure("read Pub/Sub binary", || pubsub::from_message(&attributes, data.clone()));
+    measure("write Pub/Sub binary", || {
+        pubsub::to_binary(&event, |name, value| {
+            black_box((name, value));
+        })
+    });
+    measure("fits Pub/Sub binary", || pubsub::fits_binary(&event, 4));
+    measure("check Pub/Sub's limits", || pubsub::check(&attributes, "c-88231", data.len()));
     measure("clone", || event.clone());
 }

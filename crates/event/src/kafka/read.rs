@@ -2,10 +2,11 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{CONTENT_TYPE, PREFIX, STRUCTURED};
+use super::PREFIX;
+use crate::bindings::{self, Format, Found};
 use crate::draft::{Draft, Raw};
 use crate::model::Core;
-use crate::rules::{media_type, name};
+use crate::rules::name;
 use crate::{Builder, Data, Event, Malformed, json};
 
 /// Reads the event that a record carries in binary or structured mode; `None` where nothing marks it as one.
@@ -32,10 +33,10 @@ where
     for (name, value) in headers {
         reader.header(name.as_ref(), value);
     }
-    match reader.content_type.format() {
+    match reader.content_type.first().flatten().and_then(Format::of) {
         // Kafka binding 1.0.2, 3.3.3: such a record may repeat attributes as headers; the value alone counts.
         Some(format) => {
-            reader.content_type.text()?;
+            text(reader.content_type)?;
             structured(format, value).map(Some)
         }
         None if reader.is_marked => reader.binary(value).map(Some),
@@ -55,24 +56,15 @@ pub fn from_plain<'a, N>(
 where
     N: AsRef<[u8]> + ?Sized + 'a,
 {
-    let mut found = ContentType::default();
+    let mut content_type = ContentType::default();
     for (name, value) in headers {
-        found.header(name.as_ref(), value);
+        content_type.take(name.as_ref(), value);
     }
-    let builder = match value {
-        Some(bytes) => builder.data(Data::Binary(bytes)),
-        None => builder,
-    };
-    // A producer that knows nothing of CloudEvents owes this header nothing: one that is no media type is left out, and so
-    // is one that is and cannot be an attribute's value (it may hold a tab, or be longer than all attributes may be).
-    if let Ok(Some(text)) = found.text()
-        && media_type::is_valid(text)
-        && let Ok(event) = builder.clone().data_content_type(text).build()
-    {
-        return Ok(event);
-    }
-    builder.build()
+    bindings::wrap(builder, text(content_type).ok().flatten(), value)
 }
+
+/// Its `content-type`, which may be null as any header.
+type ContentType<'a> = bindings::ContentType<Option<&'a [u8]>>;
 
 /// The headers of one record, as far as the binding gives them a meaning.
 #[derive(Default)]
@@ -88,8 +80,8 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn header(&mut self, name: &'a [u8], value: Option<&'a [u8]>) {
         let Some((prefix, attribute)) = name.split_at_checked(PREFIX.len()) else { return };
-        if !prefix.eq_ignore_ascii_case(PREFIX.as_bytes()) {
-            return self.content_type.header(name, value);
+        if !prefix.eq_ignore_ascii_case(&PREFIX) {
+            return self.content_type.take(name, value);
         }
         self.is_marked = true;
         if let Err(malformed) = self.attribute(prefix, attribute, value) {
@@ -112,7 +104,7 @@ impl<'a> Reader<'a> {
                 "must be named in UTF-8 by its ce_ header (Kafka binding 1.0.2, section 3.2.3)",
             ));
         };
-        if prefix != PREFIX.as_bytes() {
+        if prefix != PREFIX {
             return Err(Malformed::new(
                 attribute,
                 "must come in a header that begins with ce_ in lower case, as Kafka's header names have case (Kafka binding 1.0.2, section 3.2.3.1)",
@@ -141,7 +133,7 @@ impl<'a> Reader<'a> {
         // Kafka binding 1.0.2, 3.2.1:
         //# For the _binary_ mode, the header `content-type` property MUST be mapped
         //# directly to the CloudEvents `datacontenttype` attribute.
-        if let Some(text) = self.content_type.text()? {
+        if let Some(text) = text(self.content_type)? {
             let name = Cow::Borrowed(Core::DataContentType.name());
             self.draft.add(name, Raw::String(Cow::Borrowed(text)))?;
         }
@@ -157,14 +149,6 @@ impl<'a> Reader<'a> {
 const NULL: &str = "must have a value in its ce_ header: leave the header out instead of sending null (Kafka binding 1.0.2, section 3.2.3)";
 const NOT_UTF_8: &str = "must be UTF-8 in its ce_ header (Kafka binding 1.0.2, section 3.2.3)";
 
-/// The event format that a content type of `application/cloudevents…` names.
-#[derive(Clone, Copy)]
-enum Format {
-    Json,
-    Batch,
-    Other,
-}
-
 fn structured(format: Format, value: Option<Bytes>) -> Result<Event, Malformed> {
     match (format, value) {
         (Format::Json, Some(value)) => json::from_bytes(value),
@@ -179,75 +163,18 @@ fn structured(format: Format, value: Option<Bytes>) -> Result<Event, Malformed> 
     }
 }
 
-/// The record's `content-type`: the exact name counts before the same in another case.
-#[derive(Clone, Copy, Default)]
-struct ContentType<'a> {
-    exact: Found<'a>,
-    other_case: Found<'a>,
-}
-
-/// A header by the values that it has in the record.
-#[derive(Clone, Copy, Default)]
-enum Found<'a> {
-    #[default]
-    Absent,
-    Once(Option<&'a [u8]>),
-    /// Its first value; others follow.
-    Often(Option<&'a [u8]>),
-}
-
-impl<'a> ContentType<'a> {
-    fn header(&mut self, name: &[u8], value: Option<&'a [u8]>) {
-        if !name.eq_ignore_ascii_case(CONTENT_TYPE.as_bytes()) {
-            return;
-        }
-        let found = if name == CONTENT_TYPE.as_bytes() { &mut self.exact } else { &mut self.other_case };
-        *found = match *found {
-            Found::Absent => Found::Once(value),
-            Found::Once(first) | Found::Often(first) => Found::Often(first),
-        };
-    }
-
-    fn found(&self) -> Found<'a> {
-        if matches!(self.exact, Found::Absent) { self.other_case } else { self.exact }
-    }
-
-    /// The event format that is named, which makes the record a structured one.
-    fn format(&self) -> Option<Format> {
-        // Kafka binding 1.0.2, 3:
-        //# If the header is present and its value is prefixed with the CloudEvents
-        //# media type `application/cloudevents`, indicating the use of a known
-        //# event format, the receiver uses _structured_ mode,
-        //# otherwise it defaults to _binary_ mode.
-        // Media types have no case (RFC 2045), which the drafts after 1.0.2 recall here.
-        const MEDIA_TYPE: &[u8] = b"application/cloudevents";
-        const BATCH: &[u8] = b"application/cloudevents-batch";
-        let (Found::Once(Some(value)) | Found::Often(Some(value))) = self.found() else { return None };
-        let essence = value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
-        let begins =
-            |with: &[u8]| essence.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
-        if essence.eq_ignore_ascii_case(STRUCTURED.as_bytes()) {
-            Some(Format::Json)
-        } else if begins(BATCH) {
-            Some(Format::Batch)
-        } else {
-            begins(MEDIA_TYPE).then_some(Format::Other)
-        }
-    }
-
-    /// Its one value, not yet checked to be a media type.
-    fn text(&self) -> Result<Option<&'a str>, Malformed> {
-        let refused = |rule| Err(Malformed::new(Core::DataContentType.name(), rule));
-        match self.found() {
-            Found::Absent => Ok(None),
-            Found::Often(_) => refused("must come in a single content-type header"),
-            Found::Once(None) => refused(
-                "must have a value in its content-type header: leave the header out instead of sending null",
-            ),
-            Found::Once(Some(value)) => match std::str::from_utf8(value) {
-                Ok(text) => Ok(Some(text.trim_matches([' ', '\t']))),
-                Err(_) => refused("must be ASCII text (RFC 2046)"),
-            },
-        }
+/// The one value of a `content-type`, not yet checked to be a media type.
+fn text(content_type: ContentType<'_>) -> Result<Option<&str>, Malformed> {
+    let refused = |rule| Err(Malformed::new(Core::DataContentType.name(), rule));
+    match content_type.found() {
+        Found::Absent => Ok(None),
+        Found::Often(_) => refused("must come in a single content-type header"),
+        Found::Once(None) => refused(
+            "must have a value in its content-type header: leave the header out instead of sending null",
+        ),
+        Found::Once(Some(value)) => match std::str::from_utf8(value) {
+            Ok(text) => Ok(Some(text.trim_matches([' ', '\t']))),
+            Err(_) => refused("must be ASCII text (RFC 2046)"),
+        },
     }
 }

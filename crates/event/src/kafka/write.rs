@@ -1,12 +1,12 @@
 use bytes::Bytes;
 
 use super::PREFIX;
+use crate::bindings::{self, PrefixedName};
 use crate::model::Core;
-use crate::rules::name::NAME_BYTES_MAX;
 use crate::{Data, Event, SPEC_VERSION, json};
 
 /// The name of the header that is not prefixed.
-pub const CONTENT_TYPE: &str = "content-type";
+pub const CONTENT_TYPE: &str = bindings::CONTENT_TYPE;
 
 /// The `content-type` of a record in structured mode.
 pub const STRUCTURED: &str = crate::http::STRUCTURED;
@@ -39,7 +39,7 @@ pub fn to_binary(event: &Event, mut header: impl FnMut(&str, &[u8])) -> Option<&
             header(name, value.as_bytes());
         }
     }
-    let mut name = PrefixedName::new();
+    let mut name = PrefixedName::new(PREFIX);
     for (attribute, _, text) in event.packed_extensions() {
         header(name.of(attribute), text.as_bytes());
     }
@@ -64,23 +64,4 @@ fn header_name(core: Core) -> Option<&'static str> {
         Core::DataSchema => "ce_dataschema",
         Core::DataContentType => return None,
     })
-}
-
-/// Where the names of extensions' headers are put together, one after another.
-struct PrefixedName {
-    bytes: [u8; PREFIX.len() + NAME_BYTES_MAX],
-}
-
-impl PrefixedName {
-    fn new() -> Self {
-        let mut bytes = [0; PREFIX.len() + NAME_BYTES_MAX];
-        bytes[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
-        Self { bytes }
-    }
-
-    fn of(&mut self, attribute: &str) -> &str {
-        let end = PREFIX.len() + attribute.len();
-        self.bytes[PREFIX.len()..end].copy_from_slice(attribute.as_bytes());
-        std::str::from_utf8(&self.bytes[..end]).expect("attribute names are lower-case letters and digits")
-    }
 }

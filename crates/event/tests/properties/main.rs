@@ -1,10 +1,14 @@
 //! What holds for every event, and for every text that a stranger may send.
 
+mod brokers;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use postrider_event::http::{self as binding, Encoding};
-use postrider_event::{Data, Event, Value, json, kafka};
+use postrider_event::{Data, Event, Value, json, kafka, pubsub};
 use proptest::prelude::*;
+
+use brokers::{message, record};
 
 /// Text that attributes may hold.
 fn text() -> impl Strategy<Value = String> {
@@ -113,17 +117,11 @@ fn bytes_of(event: &Event) -> Option<&Bytes> {
     event.data().map(Data::bytes)
 }
 
-/// A Kafka record in binary mode: its headers and its value.
-fn record(event: &Event) -> (Vec<(String, Vec<u8>)>, Option<Bytes>) {
-    let mut headers = Vec::new();
-    let value = kafka::to_binary(event, |name, value| headers.push((name.to_owned(), value.to_vec())));
-    (headers, value.cloned())
-}
-
 /// All that can be asked of an event: none of it may panic.
 fn use_up(event: &Event) {
     let _ = (written(event), stored(event), format!("{event:?}"), binding::fits_binary(event));
     let _ = (record(event), kafka::to_structured(event));
+    let _ = (message(event), pubsub::to_structured(event), pubsub::fits_binary(event, 0));
     for encoding in [Encoding::Percent, Encoding::Raw] {
         binding::to_binary(event, encoding, &mut HeaderMap::new());
     }
@@ -185,70 +183,6 @@ proptest! {
         prop_assert!(got.iter().map(|(name, value)| (*name, value.to_text())).eq(expected), "{read:?}");
         prop_assert_eq!(bytes_of(&read), bytes_of(&event));
         prop_assert!(!implied || read.data_content_type() == Some("application/json"));
-    }
-
-    #[test]
-    fn a_binary_record_keeps_every_attribute_as_text_and_the_data(event in event(), empty in any::<bool>()) {
-        // HTTP has no data of no bytes; a record has.
-        let event = if empty && event.data().is_some_and(|data| matches!(data, Data::Binary(_))) {
-            event.to_builder().data(Data::Binary(Bytes::new())).build().expect("data of no bytes is data")
-        } else {
-            event
-        };
-        let (headers, value) = record(&event);
-        let headers = headers.iter().map(|(name, value)| (&**name, Some(&**value)));
-        let read = kafka::from_message(headers, value).expect("what is written is read").expect("it is marked");
-        let expected: Vec<_> = event.attributes().map(|(name, value)| (name, value.to_text())).collect();
-        let implied = matches!((event.data(), event.data_content_type()), (Some(Data::Json(_)), None));
-        let got: Vec<_> = read.attributes().filter(|(name, _)| !implied || *name != "datacontenttype").collect();
-        prop_assert!(got.iter().map(|(name, value)| (*name, value.to_text())).eq(expected), "{read:?}");
-        prop_assert_eq!(bytes_of(&read), bytes_of(&event), "null and empty stay apart");
-        prop_assert!(!implied || read.data_content_type() == Some("application/json"));
-        prop_assert_eq!(record(&read), record(&event), "a second hop changes nothing");
-    }
-
-    #[test]
-    fn a_structured_record_keeps_all(event in event()) {
-        let (content_type, value) = kafka::to_structured(&event);
-        let headers = [("content-type", Some(content_type.as_bytes())), ("ce_id", None)];
-        let read = kafka::from_message(headers, Some(value)).expect("what is written is read").expect("it is marked");
-        prop_assert!(read.attributes().eq(event.attributes()), "{read:?}");
-        prop_assert_eq!(bytes_of(&read), bytes_of(&event));
-    }
-
-    #[test]
-    fn damaged_and_arbitrary_records_never_panic_and_are_read_whole_or_not_at_all(
-        event in event(),
-        header in any::<prop::sample::Index>(),
-        damage in changes(),
-        in_name in any::<bool>(),
-        arbitrary in proptest::collection::vec(
-            ("(ce_|CE_|content-type|Content-Type|[a-z_]{0,4})[a-z_\\PC]{0,4}", proptest::option::of(proptest::collection::vec(any::<u8>(), 0..12))),
-            0..4,
-        ),
-    ) {
-        let (headers, value) = record(&event);
-        let mut headers: Vec<(Vec<u8>, Option<Vec<u8>>)> =
-            headers.into_iter().map(|(name, value)| (name.into_bytes(), Some(value))).collect();
-        headers.extend(arbitrary.into_iter().map(|(name, value)| (name.into_bytes(), value)));
-        let (name, content) = header.get(&headers).clone();
-        let at = header.index(headers.len());
-        headers[at] = if in_name {
-            (mutated(name, &damage), content)
-        } else {
-            (name, content.map(|content| mutated(content, &damage)))
-        };
-        let pairs = || headers.iter().map(|(name, value)| (&**name, value.as_deref()));
-        if let Ok(Some(read)) = kafka::from_message(pairs(), value.clone()) {
-            use_up(&read);
-            let (headers, value) = record(&read);
-            let again = headers.iter().map(|(name, value)| (&**name, Some(&**value)));
-            prop_assert_eq!(kafka::from_message(again, value), Ok(Some(read)), "what is taken is sound");
-        }
-        let plain = Event::builder().id("0-1").source("/kafka/t").kind("t");
-        let wrapped = kafka::from_plain(plain, pairs(), value.clone()).expect("any record is wrapped");
-        prop_assert_eq!(bytes_of(&wrapped), value.as_ref());
-        use_up(&wrapped);
     }
 
     #[test]

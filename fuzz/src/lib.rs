@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use event::http::{self as http_binding, Encoding};
-use event::{Data, Event, Value, json, kafka};
+use event::{Data, Event, Value, json, kafka, pubsub};
 use serde_json::value::RawValue;
 
 /// Bytes that reading may take however short the input is: an error's text, a table's first growth.
@@ -33,6 +33,7 @@ pub fn assert_sound(event: &Event) {
     in_storage(event);
     over_http(event);
     in_kafka(event);
+    in_pubsub(event);
 }
 
 fn in_json(event: &Event) {
@@ -110,6 +111,25 @@ fn in_kafka(event: &Event) {
     let read = read.expect("it is marked");
     assert_texts(event, &read);
     assert_eq!(bytes_of(&read), bytes_of(event), "null and empty stay apart");
+}
+
+fn in_pubsub(event: &Event) {
+    let (content_type, data) = pubsub::to_structured(event);
+    let read =
+        pubsub::from_message([(pubsub::CONTENT_TYPE, content_type)], data).expect("what is written is read");
+    assert!(read.expect("it is marked").attributes().eq(event.attributes()));
+    if !pubsub::fits_binary(event, 0) {
+        return;
+    }
+    let mut attributes = Vec::new();
+    let data = pubsub::to_binary(event, |name, value| attributes.push((name.to_owned(), value.to_owned())));
+    let pairs = || attributes.iter().map(|(name, value)| (name, value));
+    if data.len() < pubsub::MESSAGE_BYTES_MAX / 2 {
+        pubsub::check(pairs(), "", data.len()).expect("what fits is taken");
+    }
+    let read = pubsub::from_message(pairs(), data).expect("what is written is read").expect("it is marked");
+    assert_texts(event, &read);
+    assert_eq!(bytes_of(&read), bytes_of(event), "what has data keeps it");
 }
 
 /// All attributes as text; the content type that JSON data implies is added on the way.

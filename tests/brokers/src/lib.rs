@@ -15,13 +15,17 @@
 //!
 //! What is started listens on loopback only, on ports of its own, keeps its data in a temporary directory, and is gone,
 //! data and all, when its value is dropped or its process ends, also by SIGKILL. Tests that need no broker of their own
-//! take [`shared`] and use names of their own on it.
+//! take [`shared`] (or [`pubsub::shared`]) and use names of their own on it.
 //!
 //! All calls block: from an async test, make them on a thread that may block.
 
 pub mod bound;
+mod cache;
+mod choice;
+mod docker;
 pub mod kafka;
 mod ports;
+pub mod pubsub;
 mod scratch;
 mod shared;
 

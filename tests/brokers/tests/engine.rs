@@ -71,7 +71,7 @@ fn runs() {
 
 #[test]
 fn a_cluster_in_a_container_does_what_it_is_told() {
-    let fetched = in_role("fetches").env("POSTRIDER_BROKERS", "maven").status().unwrap();
+    let fetched = in_role("fetches").env("POSTRIDER_BROKERS", "packages").status().unwrap();
     assert!(fetched.success(), "the stand-in needs Kafka's jars");
     let directory = TempDir::new().unwrap();
     let docker = directory.path().join("docker");

@@ -89,7 +89,7 @@ fn kill_9_of_its_starter_leaves_nothing_where_a_script_must_see_to_it() {
             .find(|candidate| candidate.is_file());
         std::os::unix::fs::symlink(found.expect(program), path.path().join(program)).unwrap();
     }
-    assert_nothing_is_left(holder_command().env("PATH", path.path()).env("POSTRIDER_BROKERS", "maven"));
+    assert_nothing_is_left(holder_command().env("PATH", path.path()).env("POSTRIDER_BROKERS", "packages"));
 }
 
 fn holder_command() -> Command {

@@ -1,4 +1,4 @@
-//! What is known of the broker in the background: a file in the target directory, so that each checkout has its own.
+//! What is known of a broker in the background: a file in the target directory, so that each checkout has its own.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,14 +10,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-const FILE: &str = "kafka.json";
+use super::Broker;
+
 /// A cluster of three that is asked to stop is killed, which takes no time; removing its data may.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
-    /// `host:port`, separated by commas.
-    pub(super) bootstrap: String,
+    /// `host:port`, of several separated by commas.
+    pub(super) address: String,
     /// Where the supervisor takes orders.
     pub(super) control: SocketAddr,
     /// What it takes them by: whoever can read this file may give them.
@@ -31,37 +32,41 @@ pub(super) fn directory() -> Result<PathBuf> {
     Ok(target.join("brokers"))
 }
 
+fn file(directory: &Path, broker: Broker) -> PathBuf {
+    directory.join(format!("{}.json", broker.name()))
+}
+
 impl State {
-    /// That of the supervisor that answers now, and its answer.
-    pub(super) fn running(directory: &Path) -> Option<(Self, String)> {
-        let state = Self::parse(&fs::read_to_string(directory.join(FILE)).ok()?)?;
+    /// That of the broker's supervisor, if it answers now, and its answer.
+    pub(super) fn running(directory: &Path, broker: Broker) -> Option<(Self, String)> {
+        let state = Self::parse(&fs::read_to_string(file(directory, broker)).ok()?)?;
         let told = state.ask("status").ok()?;
         Some((state, told))
     }
 
-    pub(super) fn write(&self, directory: &Path) -> Result<()> {
+    pub(super) fn write(&self, directory: &Path, broker: Broker) -> Result<()> {
         let text = json!({
-            "bootstrap": self.bootstrap,
+            "address": self.address,
             "control": self.control.to_string(),
             "token": self.token,
         });
-        let partial = directory.join("kafka.partial");
+        let partial = directory.join(format!("{}.partial", broker.name()));
         drop(fs::remove_file(&partial));
-        let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&partial)?;
-        writeln!(file, "{text:#}")?;
-        Ok(fs::rename(partial, directory.join(FILE))?)
+        let mut written = fs::File::options().write(true).create_new(true).mode(0o600).open(&partial)?;
+        writeln!(written, "{text:#}")?;
+        Ok(fs::rename(partial, file(directory, broker))?)
     }
 
-    pub(super) fn remove(directory: &Path) {
+    pub(super) fn remove(directory: &Path, broker: Broker) {
         // What is not there need not be removed.
-        drop(fs::remove_file(directory.join(FILE)));
+        drop(fs::remove_file(file(directory, broker)));
     }
 
     fn parse(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
         let text = |name: &str| value[name].as_str();
         Some(Self {
-            bootstrap: text("bootstrap")?.to_owned(),
+            address: text("address")?.to_owned(),
             control: text("control")?.parse().ok()?,
             token: text("token")?.to_owned(),
         })
@@ -89,9 +94,12 @@ mod tests {
         fs::create_dir(&directory).unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let control = listener.local_addr().unwrap();
-        let state = State { bootstrap: "127.0.0.1:1,127.0.0.1:2".into(), control, token: "secret".into() };
-        state.write(&directory).unwrap();
-        assert_eq!(State::parse(&fs::read_to_string(directory.join(FILE)).unwrap()), Some(state.clone()));
+        let state = State { address: "127.0.0.1:1,127.0.0.1:2".into(), control, token: "secret".into() };
+        state.write(&directory, Broker::Kafka).unwrap();
+        assert_eq!(
+            State::parse(&fs::read_to_string(file(&directory, Broker::Kafka)).unwrap()),
+            Some(state.clone())
+        );
         let answers = std::thread::Builder::new().spawn(move || {
             let (stream, _) = listener.accept().unwrap();
             let mut order = String::new();
@@ -99,9 +107,10 @@ mod tests {
             writeln!(&stream, "fine").unwrap();
             order
         });
-        assert_eq!(State::running(&directory), Some((state, "fine".to_owned())));
+        assert_eq!(State::running(&directory, Broker::Pubsub), None, "each broker has its own");
+        assert_eq!(State::running(&directory, Broker::Kafka), Some((state, "fine".to_owned())));
         assert_eq!(answers.unwrap().join().unwrap(), "secret status\n");
-        assert_eq!(State::running(&directory), None);
+        assert_eq!(State::running(&directory, Broker::Kafka), None);
         fs::remove_dir_all(directory).unwrap();
     }
 }

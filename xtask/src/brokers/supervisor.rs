@@ -6,10 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use brokers::kafka::{Kafka, Options, Tuning};
+use brokers::kafka::{self, Kafka};
+use brokers::pubsub::{self, Pubsub};
 
 use super::state::State;
-use super::{Up, tell_address};
+use super::{Broker, Up, tell_address};
 use crate::run::say;
 
 const ORDER_BYTES_MAX: u64 = 200;
@@ -23,31 +24,30 @@ pub(super) fn detached(directory: &Path, up: Up) -> Result<()> {
 
 pub(super) fn foreground(directory: &Path, up: Up) -> Result<()> {
     serve(directory, up, |state| {
-        tell_address(state);
+        tell_address(up.broker, state);
         say("Ctrl-C ends it");
     })
 }
 
+/// What is owned.
+enum Owned {
+    Kafka(Kafka),
+    Pubsub(Pubsub),
+}
+
 fn serve(directory: &Path, up: Up, ready: impl FnOnce(&State)) -> Result<()> {
-    say(&format!("starting Apache Kafka, {} node{}", up.nodes, if up.nodes == 1 { "" } else { "s" }));
-    let kafka = Kafka::start(Options {
-        nodes: up.nodes,
-        port: up.port,
-        tuning: Tuning::Load,
-        progress: say,
-        ..Options::default()
-    })?;
+    let owned = Owned::start(up)?;
     let orders = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let token = std::iter::repeat_with(fastrand::alphanumeric).take(32).collect();
-    let state = State { bootstrap: kafka.bootstrap().to_owned(), control: orders.local_addr()?, token };
-    state.write(directory)?;
+    let state = State { address: owned.address().to_owned(), control: orders.local_addr()?, token };
+    state.write(directory, up.broker)?;
     ready(&state);
     for stream in orders.incoming().flatten() {
         match order(&stream, &state.token).as_deref() {
-            Some("status") => answer(&stream, &tell(&kafka)),
+            Some("status") => answer(&stream, &owned.tell()),
             Some("stop") => {
-                drop(kafka);
-                State::remove(directory);
+                drop(owned);
+                State::remove(directory, up.broker);
                 answer(&stream, "stopped");
                 return Ok(());
             }
@@ -56,6 +56,53 @@ fn serve(directory: &Path, up: Up, ready: impl FnOnce(&State)) -> Result<()> {
         }
     }
     Ok(())
+}
+
+impl Owned {
+    fn start(up: Up) -> Result<Self> {
+        match up.broker {
+            Broker::Kafka => {
+                say(&format!(
+                    "starting Apache Kafka, {} node{}",
+                    up.nodes,
+                    if up.nodes == 1 { "" } else { "s" }
+                ));
+                let options = kafka::Options {
+                    nodes: up.nodes,
+                    port: up.port,
+                    tuning: kafka::Tuning::Load,
+                    progress: say,
+                    ..kafka::Options::default()
+                };
+                Ok(Self::Kafka(Kafka::start(options)?))
+            }
+            Broker::Pubsub => {
+                say("starting a Pub/Sub server");
+                Ok(Self::Pubsub(Pubsub::start(pubsub::Options { port: up.port, progress: say })?))
+            }
+        }
+    }
+
+    fn address(&self) -> &str {
+        match self {
+            Self::Kafka(kafka) => kafka.bootstrap(),
+            Self::Pubsub(pubsub) => pubsub.address(),
+        }
+    }
+
+    fn tell(&self) -> String {
+        let state = |runs: bool| if runs { "runs" } else { "is dead" };
+        match self {
+            Self::Kafka(kafka) => {
+                let node = |node: &kafka::Node| format!("node {} {}", node.id(), state(node.is_running()));
+                let nodes: Vec<String> = kafka.nodes().iter().map(node).collect();
+                format!("{}; its data and logs are in {}", nodes.join(", "), kafka.directory().display())
+            }
+            Self::Pubsub(pubsub) => {
+                format!("the server {}; its data is in its memory", state(pubsub.is_running()))
+            }
+        }
+    }
 }
 
 /// What a client wants that knows the token.
@@ -70,12 +117,4 @@ fn order(stream: &TcpStream, token: &str) -> Option<String> {
 fn answer(mut stream: &TcpStream, line: &str) {
     // A client that has gone need not be told.
     drop(writeln!(stream, "{line}"));
-}
-
-fn tell(kafka: &Kafka) -> String {
-    let node = |node: &brokers::kafka::Node| {
-        format!("node {} {}", node.id(), if node.is_running() { "runs" } else { "is dead" })
-    };
-    let nodes: Vec<String> = kafka.nodes().iter().map(node).collect();
-    format!("{}; its data and logs are in {}", nodes.join(", "), kafka.directory().display())
 }

@@ -18,7 +18,7 @@ const DIRECTORIES: &[&str] =
     &[".cargo", ".ci", "benches", "config", "crates", "deploy", "docs", "fuzz", "tests", "xtask"];
 /// Names of directories that hold what is made, not written.
 const MADE: &[&str] = &["target", "data", "node_modules"];
-const EXTENSIONS: &[&str] = &["rs", "toml", "md", "yaml", "yml", "json", "sh", "tf"];
+const EXTENSIONS: &[&str] = &["rs", "toml", "md", "yaml", "yml", "json", "sh", "tf", "go"];
 
 impl Source {
     #[cfg(test)]

@@ -9,7 +9,7 @@
 //!   classes-17.0.15.jsa     classes as that Java machine wants them, which halves the time of a start
 //! ```
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use super::java::Java;
-use crate::bound;
+use crate::{bound, cache};
 
 /// The version that [`POM`] names.
 pub(super) const VERSION: &str = "4.3.1";
@@ -35,9 +35,8 @@ impl Artifacts {
     /// Those of the cache, which is filled first where it is empty. Processes that need it at once wait for one another.
     pub(super) fn install(progress: fn(&str), prepare: impl FnOnce(&Self) -> Result<()>) -> Result<Self> {
         let java = Java::find()?;
-        let cache = cache()?;
-        fs::create_dir_all(&cache).with_context(|| format!("{} cannot be made", cache.display()))?;
-        let _held = hold(&cache.join(format!("kafka-{VERSION}.lock")), progress)?;
+        let cache = cache::directory()?;
+        let _held = cache::hold(&cache.join(format!("kafka-{VERSION}.lock")), "Apache Kafka", progress)?;
         let directory = cache.join(format!("kafka-{VERSION}"));
         if fs::read_to_string(directory.join("pom.xml")).is_ok_and(|pom| pom == POM) {
             return Self::open(java, directory, prepare);
@@ -101,23 +100,6 @@ fn class_path(lib: &Path) -> Result<String> {
     }
     jars.sort();
     Ok(jars.join(":"))
-}
-
-fn cache() -> Result<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    let base = base.context("neither XDG_CACHE_HOME nor HOME says where to keep what is downloaded")?;
-    Ok(base.join("postrider/brokers"))
-}
-
-fn hold(path: &Path, progress: fn(&str)) -> Result<File> {
-    let lock = File::options().create(true).append(true).open(path);
-    let lock = lock.with_context(|| format!("{} cannot be written", path.display()))?;
-    if lock.try_lock().is_err() {
-        progress("waiting for another process that is fetching Apache Kafka");
-        lock.lock()?;
-    }
-    Ok(lock)
 }
 
 /// All jars into `lib` below a directory, and at last the pom that says that they are there.

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use super::artifacts::VERSION;
-use crate::bound;
 use crate::scratch::Scratch;
+use crate::{bound, docker};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -24,26 +24,6 @@ pub(super) struct Container {
 }
 
 impl Container {
-    /// Whether an engine runs and answers.
-    pub(super) fn is_possible() -> bool {
-        let mut asked = Command::new("docker");
-        asked.args(["info", "--format", "{{.ServerVersion}}"]);
-        asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(mut asked) = asked.spawn() else { return false };
-        let began = Instant::now();
-        // An engine that hangs is none.
-        while began.elapsed() < PATIENCE {
-            match asked.try_wait() {
-                Ok(Some(status)) => return status.success(),
-                Ok(None) => std::thread::sleep(Duration::from_millis(20)),
-                Err(_) => break,
-            }
-        }
-        drop(asked.kill());
-        drop(asked.wait());
-        false
-    }
-
     /// Starts the container, without any node in it. Our directory has the same path inside.
     pub(super) fn start(scratch: &Scratch, ports: &[Vec<u16>], progress: fn(&str)) -> Result<Self> {
         let image = Self::pull(progress)?;
@@ -53,7 +33,7 @@ impl Container {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut running = bound::spawn(command).context("docker cannot be started")?;
         let began = Instant::now();
-        while !docker(&["exec", &name, "true"])?.status.success() {
+        while !docker::run(&["exec", &name, "true"])?.status.success() {
             if running.try_wait()?.is_some() || began.elapsed() > PATIENCE {
                 drop(running.kill());
                 let said = running.wait_with_output()?.stderr;
@@ -67,15 +47,7 @@ impl Container {
     /// The image's name, once it is here.
     pub(super) fn pull(progress: fn(&str)) -> Result<String> {
         let image = format!("apache/kafka:{VERSION}");
-        if !docker(&["image", "inspect", &image])?.status.success() {
-            progress(&format!("pulling {image}, once for this machine"));
-            let pulled = docker(&["pull", "--quiet", &image])?;
-            ensure!(
-                pulled.status.success(),
-                "{image} cannot be pulled: {}",
-                String::from_utf8_lossy(&pulled.stderr).trim()
-            );
-        }
+        docker::pull(&image, progress)?;
         Ok(image)
     }
 
@@ -102,7 +74,7 @@ impl Container {
     pub(super) fn signal(&self, pid_file: &Path, signal: Signal) -> Result<()> {
         let pid = std::fs::read_to_string(pid_file).context("the node has not started")?;
         let number = signal.as_raw().to_string();
-        let sent = docker(&["exec", &self.name, "kill", &format!("-{number}"), pid.trim()])?;
+        let sent = docker::run(&["exec", &self.name, "kill", &format!("-{number}"), pid.trim()])?;
         ensure!(
             sent.status.success(),
             "the node has no signal {number}: {}",
@@ -116,7 +88,7 @@ impl Drop for Container {
     fn drop(&mut self) {
         drop(self.running.stdin.take());
         // It ends by its input's end; this is for an engine that has lost it.
-        drop(docker(&["rm", "--force", &self.name]));
+        drop(docker::run(&["rm", "--force", &self.name]));
         drop(self.running.kill());
         drop(self.running.wait());
     }
@@ -143,11 +115,6 @@ fn run_arguments(name: &str, image: &str, directory: &Path, ports: &[Vec<u16>]) 
     }
     arguments.extend(["--entrypoint", "sh", image, "-c", "cat > /dev/null"].map(str::to_owned));
     arguments
-}
-
-fn docker(arguments: &[&str]) -> Result<std::process::Output> {
-    let mut command = Command::new("docker");
-    command.args(arguments).stdin(Stdio::null()).output().context("docker cannot be started")
 }
 
 #[cfg(test)]

@@ -4,18 +4,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::artifacts::Artifacts;
 use super::docker::Container;
 use super::options::{Options, Tuning};
 use super::{prepare, tool};
-use crate::bound;
+use crate::choice::{Choice, choice};
 use crate::scratch::Scratch;
-
-/// Chooses the runtime: `docker` or `maven`. By default the first that can be had.
-const CHOICE: &str = "POSTRIDER_BROKERS";
+use crate::{bound, docker};
 
 #[derive(Debug)]
 pub(super) enum Runtime {
@@ -23,30 +21,13 @@ pub(super) enum Runtime {
     Docker(Container),
 }
 
-/// What somebody has chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
-    Docker,
-    Maven,
-    Best,
-}
-
-fn choice() -> Result<Choice> {
-    match std::env::var(CHOICE).as_deref() {
-        Ok("docker") => Ok(Choice::Docker),
-        Ok("maven") => Ok(Choice::Maven),
-        Ok(other) if !other.is_empty() => bail!("{CHOICE} is `docker` or `maven`, not `{other}`"),
-        _ => Ok(Choice::Best),
-    }
-}
-
 impl Runtime {
     /// Docker where an engine answers, else Java with Kafka's artifacts from Maven.
     pub(super) fn find(scratch: &Scratch, options: &Options, ports: &[Vec<u16>]) -> Result<Self> {
         let java = || Ok(Self::Java(Artifacts::install(options.progress, prepare::artifacts)?));
         match choice()? {
-            Choice::Maven => return java(),
-            Choice::Best if !Container::is_possible() => return java(),
+            Choice::Packages => return java(),
+            Choice::Best if !docker::is_possible() => return java(),
             Choice::Docker | Choice::Best => {}
         }
         match Container::start(scratch, ports, options.progress) {
@@ -64,7 +45,7 @@ impl Runtime {
     /// Downloads what [`Runtime::find`] would.
     pub(super) fn fetch(progress: fn(&str)) -> Result<()> {
         let choice = choice()?;
-        if choice == Choice::Docker || choice == Choice::Best && Container::is_possible() {
+        if choice == Choice::Docker || choice == Choice::Best && docker::is_possible() {
             match Container::pull(progress) {
                 Err(error) if choice == Choice::Docker => return Err(error),
                 Err(error) => progress(&format!("taking Java instead of Docker: {error:#}")),

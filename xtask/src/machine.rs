@@ -43,6 +43,9 @@ const JAVA: &[Need] = &[
 /// What instructions are counted with.
 const COUNTING: &[Need] = &[need("valgrind", "valgrind")];
 
+const GO: &str = "Go is not here: LEFT OUT are the proxy that fails calls to Pub/Sub and, where there is no Docker, its server. \
+    Install 1.21 or later from https://go.dev/dl";
+
 /// Makes sure that all of it is here: as root on Debian or Ubuntu by installing it, elsewhere by saying what is missing.
 pub(crate) fn setup() -> Result<()> {
     setup_tests()?;
@@ -52,7 +55,12 @@ pub(crate) fn setup() -> Result<()> {
 /// The same for what building and testing take.
 pub(crate) fn setup_tests() -> Result<()> {
     let java = if answers("docker", &["info"]) { &[] } else { JAVA };
-    install_missing(&[BUILD, TESTS, java].concat())
+    install_missing(&[BUILD, TESTS, java].concat())?;
+    // Distributions have it too old, so it is not installed here.
+    if !brokers::pubsub::is_possible_with_go() {
+        say(GO);
+    }
+    Ok(())
 }
 
 /// The same for what counting instructions takes.

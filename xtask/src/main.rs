@@ -142,7 +142,8 @@ enum Command {
     Brokers(brokers::Action),
     /// Find the programs that building and testing take, and install those that are missing
     ///
-    /// On Debian and Ubuntu, as root, by apt-get; elsewhere it says what is missing. `test` begins with the same.
+    /// On Debian and Ubuntu, as root, by apt-get; elsewhere it says what is missing. Go, which the Pub/Sub server takes
+    /// without Docker, it only looks for. `test` begins with the same.
     Setup,
     /// Check the house rules that no compiler knows: arrows between crates, file sizes, banned words
     #[command(

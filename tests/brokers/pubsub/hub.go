@@ -13,19 +13,22 @@ import (
 // One stream of pstest's. It is there only while some client's stream has room for what it would be given.
 type lane struct {
 	grpc.ServerStream
-	hub             *hub
-	begun, reserved bool
+	hub   *hub
+	begun bool
+	// Whether there is room for it; guarded by the hub's mutex.
+	reserved bool
 }
 
 // Runs a lane for as long as there is a client.
 func (h *hub) run() {
-	for h.reserve() == nil {
-		lane := &lane{hub: h, reserved: true}
+	for {
+		lane := &lane{hub: h}
+		if h.reserve(lane) != nil {
+			return
+		}
 		// It ends with us, or with its subscription.
 		_ = h.service.GServer.StreamingPull(lane)
-		if lane.reserved {
-			h.unreserve()
-		}
+		h.unreserve(lane)
 		select {
 		case <-h.context.Done():
 		case <-time.After(sweepEvery):
@@ -46,17 +49,12 @@ func (l *lane) Recv() (*pb.StreamingPullRequest, error) {
 
 // Passes a message on, and returns when there is room for another.
 func (l *lane) Send(answer *pb.StreamingPullResponse) error {
-	l.reserved = false
-	l.hub.place(answer)
-	if err := l.hub.reserve(); err != nil {
-		return err
-	}
-	l.reserved = true
-	return nil
+	l.hub.place(l, answer)
+	return l.hub.reserve(l)
 }
 
 // Waits until some stream has room for one more message than is on its way.
-func (h *hub) reserve() error {
+func (h *hub) reserve(for_ *lane) error {
 	for {
 		h.mu.Lock()
 		room := -h.reserved
@@ -65,6 +63,7 @@ func (h *hub) reserve() error {
 		}
 		if room > 0 {
 			h.reserved++
+			for_.reserved = true
 			h.mu.Unlock()
 			return h.context.Err()
 		}
@@ -78,22 +77,29 @@ func (h *hub) reserve() error {
 	}
 }
 
-func (h *hub) unreserve() {
+func (h *hub) unreserve(of *lane) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.reserved--
+	h.unreserveLocked(of)
 	h.signalLocked()
 }
 
+func (h *hub) unreserveLocked(of *lane) {
+	if of.reserved {
+		of.reserved = false
+		h.reserved--
+	}
+}
+
 // Gives a message to the next stream that has room, or back to pstest where none has any more.
-func (h *hub) place(answer *pb.StreamingPullResponse) {
+func (h *hub) place(by *lane, answer *pb.StreamingPullResponse) {
 	message := answer.GetReceivedMessages()[0]
 	// pstest changes its own when it hands the message out again.
 	answer.ReceivedMessages[0] = &pb.ReceivedMessage{
 		AckId: message.GetAckId(), Message: message.GetMessage(), DeliveryAttempt: message.GetDeliveryAttempt(),
 	}
 	h.mu.Lock()
-	h.reserved--
+	h.unreserveLocked(by)
 	chosen := h.choose()
 	if chosen == nil {
 		h.signalLocked()

@@ -23,11 +23,12 @@ import (
 const messageBytesMax = 24 << 20
 
 func main() {
-	if len(os.Args) < 2 || os.Args[1] != "serve" {
-		fail(errors.New("usage: pubsub serve [--port PORT]"))
-	}
-	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
+	flags := flag.NewFlagSet("pubsub", flag.ExitOnError)
 	port := flags.Int("port", 0, "the port of 127.0.0.1; a free one by default")
+	to := flags.String("to", "", "the server's HOST:PORT")
+	if len(os.Args) < 2 || os.Args[1] != "serve" && os.Args[1] != "proxy" {
+		fail(errors.New("usage: pubsub serve [--port PORT] | pubsub proxy --to HOST:PORT [--port PORT]"))
+	}
 	// It ends the process where the arguments are wrong.
 	_ = flags.Parse(os.Args[2:])
 	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", *port))
@@ -38,6 +39,9 @@ func main() {
 	log.SetOutput(io.Discard)
 	fmt.Println(listener.Addr())
 	go endWithInput()
+	if os.Args[1] == "proxy" {
+		fail(serveProxy(listener, *to))
+	}
 	fail(serve(listener))
 }
 

@@ -22,7 +22,7 @@ func (s *service) admin() http.Handler {
 	s.topicPaths(paths)
 	s.subscriptionPaths(paths)
 	paths.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, status.Errorf(codes.Unimplemented, "%s %s is not modelled", r.Method, r.URL.Path))
+		refuseCall(w, status.Errorf(codes.Unimplemented, "%s %s is not modelled", r.Method, r.URL.Path))
 	})
 	return paths
 }
@@ -99,7 +99,7 @@ func verbs(segment string, of map[string]http.HandlerFunc) http.HandlerFunc {
 		name, verb, _ := strings.Cut(r.PathValue(segment), ":")
 		handle, known := of[verb]
 		if !known {
-			refuse(w, status.Errorf(codes.Unimplemented, "%s is not modelled", r.URL.Path))
+			refuseCall(w, status.Errorf(codes.Unimplemented, "%s is not modelled", r.URL.Path))
 			return
 		}
 		r.SetPathValue(segment, name)
@@ -133,20 +133,20 @@ func call[Q, A any, Request message[Q], Answer message[A]](
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, messageBytesMax))
 		if err != nil {
-			refuse(w, status.Errorf(codes.InvalidArgument, "the body cannot be read: %v", err))
+			refuseCall(w, status.Errorf(codes.InvalidArgument, "the body cannot be read: %v", err))
 			return
 		}
 		request := Request(new(Q))
 		if len(body) > 0 {
 			if err := protojson.Unmarshal(body, request); err != nil {
-				refuse(w, status.Errorf(codes.InvalidArgument, "the body is no %T: %v", request, err))
+				refuseCall(w, status.Errorf(codes.InvalidArgument, "the body is no %T: %v", request, err))
 				return
 			}
 		}
 		name(r, request)
 		answer, err := method(r.Context(), request)
 		if err != nil {
-			refuse(w, err)
+			refuseCall(w, err)
 			return
 		}
 		numbers := strings.Contains(r.URL.Query().Get("$alt"), "enum-encoding=int")
@@ -157,7 +157,7 @@ func call[Q, A any, Request message[Q], Answer message[A]](
 func write(w http.ResponseWriter, code int, as protojson.MarshalOptions, answer proto.Message) {
 	text, err := as.Marshal(answer)
 	if err != nil {
-		refuse(w, err)
+		refuseCall(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
@@ -167,7 +167,7 @@ func write(w http.ResponseWriter, code int, as protojson.MarshalOptions, answer 
 }
 
 // Google's form of an error.
-func refuse(w http.ResponseWriter, err error) {
+func refuseCall(w http.ResponseWriter, err error) {
 	if errors.Is(err, context.Canceled) {
 		err = status.FromContextError(err).Err()
 	}

@@ -167,7 +167,12 @@ func (s *service) DeleteSubscription(ctx context.Context, request *pb.DeleteSubs
 	answer, err := s.GServer.DeleteSubscription(ctx, request)
 	if err == nil {
 		name := request.GetSubscription()
-		s.hubOf(name).end(status.Errorf(codes.NotFound, "Resource not found (resource=%s).", name))
+		hub := s.hubOf(name)
+		s.mu.Lock()
+		// The next one of its name gets a hub of its own.
+		delete(s.hubs, name)
+		s.mu.Unlock()
+		hub.end(status.Errorf(codes.NotFound, "Resource not found (resource=%s).", name))
 	}
 	return answer, err
 }

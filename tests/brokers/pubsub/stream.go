@@ -174,7 +174,9 @@ func (s *service) leave(left *hub, gone *stream) {
 	left.streams = slices.DeleteFunc(left.streams, func(other *stream) bool { return other == gone })
 	if len(left.streams) == 0 {
 		left.cancel()
-		delete(s.hubs, left.name)
+		if s.hubs[left.name] == left {
+			delete(s.hubs, left.name)
+		}
 	}
 	left.mu.Unlock()
 	s.mu.Unlock()

@@ -21,8 +21,12 @@ const SOURCE: &[(&str, &str)] = &[
     ("go.mod", include_str!("../../pubsub/go.mod")),
     ("go.sum", include_str!("../../pubsub/go.sum")),
     ("codes.go", include_str!("../../pubsub/codes.go")),
+    ("connections.go", include_str!("../../pubsub/connections.go")),
+    ("faults.go", include_str!("../../pubsub/faults.go")),
     ("hub.go", include_str!("../../pubsub/hub.go")),
     ("main.go", include_str!("../../pubsub/main.go")),
+    ("proxy.go", include_str!("../../pubsub/proxy.go")),
+    ("proxyrest.go", include_str!("../../pubsub/proxyrest.go")),
     ("rest.go", include_str!("../../pubsub/rest.go")),
     ("service.go", include_str!("../../pubsub/service.go")),
     ("split.go", include_str!("../../pubsub/split.go")),
@@ -56,7 +60,9 @@ pub(super) fn program(progress: fn(&str)) -> Result<PathBuf> {
         return Ok(program);
     }
     let Some(go) = go() else {
-        bail!("without a container engine Pub/Sub's server is built with Go, and there is none: {GO}");
+        bail!(
+            "Pub/Sub's server (without a container engine) and its proxy are built with Go, and there is none: {GO}"
+        );
     };
     progress(
         "building the Pub/Sub server with Go, once for this version of it (a minute or two the first time)",

@@ -4,30 +4,27 @@
 //! model stands in `tests/brokers/pubsub/README.md`.
 
 mod build;
+mod process;
+mod proxy;
 pub mod rest;
-mod runtime;
 mod shared;
 
-use std::fs;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use anyhow::{Context, Result};
 
-use anyhow::{Context, Result, bail, ensure};
-
+pub use proxy::{Code, Fault, Proxy};
 pub use shared::{SHARED_PUBSUB, Shared, shared};
 
-use crate::scratch::Scratch;
-use crate::{docker, ports};
-use runtime::{Runtime, Server};
+use crate::choice::{Choice, choice};
+use crate::docker;
+use process::{Process, Recipe};
 
 /// A project to name in tests. The server takes every other one too, without being told of it.
 pub const PROJECT: &str = "postrider";
-/// Of every directory that a server has its log in.
-const PREFIX: &str = "postrider-pubsub-";
-/// How often other ports are tried, where somebody took one between our asking and the server's listening.
-const ATTEMPTS: u32 = 3;
-/// For a start on a machine that has much else to do; a container may be slow.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+
+const IMAGE: &str = "gcr.io/google.com/cloudsdktool/google-cloud-cli:emulators";
+const EMULATOR: &str = "gcloud beta emulators pubsub start --project=postrider --host-port=0.0.0.0:8085";
+/// The emulator's port, inside of its container.
+const EMULATOR_PORT: u16 = 8085;
 
 /// A server to start.
 #[derive(Clone, Copy, Debug)]
@@ -47,138 +44,101 @@ impl Default for Options {
 /// A running server. It is killed when this is dropped or this process ends.
 #[derive(Debug)]
 pub struct Pubsub {
-    address: String,
-    port: u16,
-    runtime: Runtime,
-    server: Mutex<Option<Server>>,
-    scratch: Scratch,
+    process: Process,
 }
 
-/// Fetches or builds what [`Pubsub::start`] would, and starts nothing.
+/// Fetches and builds what [`Pubsub::start`] and [`Proxy::start`] would, and starts nothing. Where servers come from
+/// Docker and Go is missing, proxies are left out.
 pub fn prefetch(progress: fn(&str)) -> Result<()> {
-    Runtime::find(progress).map(drop)
+    if matches!(find(progress)?, Recipe::Container { .. }) {
+        if is_possible_with_go() {
+            build::program(progress)?;
+        } else {
+            progress("Go is not here: there will be a server, but no proxy that fails calls to it");
+        }
+    }
+    Ok(())
 }
 
-/// Whether this machine has a container engine or Go, one of which it takes.
+/// Whether this machine has a container engine or Go, one of which a server takes.
 pub fn is_possible() -> bool {
     is_possible_with_go() || docker::is_possible()
 }
 
-/// Whether this machine has Go, which a server without Docker takes.
+/// Whether this machine has Go, which a proxy takes, and a server without Docker.
 pub fn is_possible_with_go() -> bool {
     build::go().is_some()
+}
+
+/// Docker where an engine answers, else our program, which takes Go to build.
+fn find(progress: fn(&str)) -> Result<Recipe> {
+    let choice = choice()?;
+    if choice == Choice::Docker || choice == Choice::Best && docker::is_possible() {
+        match docker::pull(IMAGE, progress) {
+            Ok(()) => {
+                return Ok(Recipe::Container {
+                    image: IMAGE,
+                    line: EMULATOR.to_owned(),
+                    port: EMULATOR_PORT,
+                });
+            }
+            Err(error) if choice == Choice::Docker => return Err(error),
+            Err(error) => progress(&format!("taking Go instead of Docker: {error:#}")),
+        }
+    }
+    Ok(Recipe::Program { program: build::program(progress)?, arguments: vec!["serve".to_owned()] })
 }
 
 impl Pubsub {
     /// Starts a server and waits until it answers: a tenth of a second, or a minute or two the first time on a machine.
     pub fn start(options: Options) -> Result<Self> {
-        let runtime = Runtime::find(options.progress)?;
-        let mut attempt = 1;
-        loop {
-            match Self::attempt(&runtime, options.port) {
-                Err(_) if options.port.is_none() && attempt < ATTEMPTS => attempt += 1,
-                done => return done,
-            }
-        }
-    }
-
-    fn attempt(runtime: &Runtime, port: Option<u16>) -> Result<Self> {
-        let port = match port {
-            Some(port) => port,
-            None => ports::free(1)?[0],
-        };
-        ensure!(ports::is_free(port), "port {port} of 127.0.0.1 is taken; choose another one");
-        let started = Self {
-            address: format!("127.0.0.1:{port}"),
-            port,
-            runtime: runtime.clone(),
-            server: Mutex::new(None),
-            scratch: Scratch::new(PREFIX)?,
-        };
-        started.spawn()?;
-        Ok(started)
+        let recipe = find(options.progress)?;
+        let probe = format!("/v1/projects/{PROJECT}/topics");
+        let process = Process::start(&recipe, options.port, &probe);
+        Ok(Self { process: process.context("no Pub/Sub server runs")? })
     }
 
     /// `host:port`, for both gRPC and HTTP/JSON, neither of them with TLS.
     pub fn address(&self) -> &str {
-        &self.address
+        self.process.address()
     }
 
     /// `http://host:port`, as Google's clients want it.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.process.port()
     }
 
     /// SIGKILL, now; returns when it is gone, and with it all topics, subscriptions and messages.
     pub fn kill(&self) -> Result<()> {
-        match self.server().take() {
-            Some(server) => server.kill(&self.scratch),
-            None => Ok(()),
-        }
+        self.process.kill()
     }
 
     /// SIGSTOP: it keeps its connections and answers nobody.
     pub fn pause(&self) -> Result<()> {
-        self.server().as_ref().context("the server does not run")?.pause()
+        self.process.pause()
     }
 
     /// SIGCONT, after [`Pubsub::pause`].
     pub fn resume(&self) -> Result<()> {
-        self.server().as_ref().context("the server does not run")?.resume()
+        self.process.resume()
     }
 
     /// Starts it anew on the same port, empty, after [killing](Pubsub::kill) it where it runs, and waits until it answers.
     pub fn restart(&self) -> Result<()> {
-        self.kill()?;
-        self.spawn()
+        self.process.restart()
     }
 
     /// Whether its process runs (a paused one does).
     pub fn is_running(&self) -> bool {
-        self.server().as_mut().is_some_and(Server::is_running)
+        self.process.is_running()
     }
 
     /// What the server has logged.
     pub fn log(&self) -> String {
-        let log = fs::read(runtime::log(self.scratch.path())).unwrap_or_default();
-        String::from_utf8_lossy(&log).into_owned()
-    }
-
-    fn server(&self) -> MutexGuard<'_, Option<Server>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn spawn(&self) -> Result<()> {
-        *self.server() = Some(self.runtime.serve(&self.scratch, self.port)?);
-        self.until_ready()
-    }
-
-    fn until_ready(&self) -> Result<()> {
-        let began = Instant::now();
-        loop {
-            let answered = rest::call(&self.address, "GET", &format!("/v1/projects/{PROJECT}/topics"), "");
-            let runs = self.is_running();
-            match answered {
-                Ok(answer) if answer.status == 200 && runs => return Ok(()),
-                _ if !runs => bail!("the Pub/Sub server died as it started; its log:\n{}", self.log()),
-                _ if began.elapsed() > START_PATIENCE => bail!(
-                    "the Pub/Sub server does not answer after {} s; its log:\n{}",
-                    START_PATIENCE.as_secs(),
-                    self.log()
-                ),
-                _ => std::thread::sleep(Duration::from_millis(10)),
-            }
-        }
-    }
-}
-
-impl Drop for Pubsub {
-    fn drop(&mut self) {
-        // A process that cannot be killed is one that is gone.
-        drop(self.kill());
+        self.process.log()
     }
 }

@@ -71,8 +71,14 @@ fn parse(answer: &[u8]) -> Result<Answer> {
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("it has no status")?;
     let body = &answer[end + 4..];
-    let chunked = lines.any(|line| line.replace(' ', "") == "transfer-encoding:chunked");
-    let body = if chunked { unchunk(body)? } else { body.to_vec() };
+    let headers: Vec<String> = lines.map(|line| line.replace(' ', "")).collect();
+    let body = if headers.iter().any(|header| header == "transfer-encoding:chunked") {
+        unchunk(body)?
+    } else {
+        let length = headers.iter().find_map(|header| header.strip_prefix("content-length:"));
+        ensure!(length.is_none_or(|length| length == body.len().to_string()), "its body is cut off");
+        body.to_vec()
+    };
     Ok(Answer { status: status.parse()?, body: String::from_utf8(body)? })
 }
 
@@ -101,6 +107,7 @@ mod tests {
         let chunked =
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n";
         assert_eq!(parse(chunked).unwrap(), fine);
+        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"a\":1}").is_err());
         assert!(parse(&chunked[..chunked.len() - 14]).is_err(), "what is cut off is no answer");
     }
 }

@@ -148,7 +148,7 @@ fn kill_9_of_its_starter_leaves_nothing_where_its_input_must_tell_it() {
 
 fn holder_command() -> Command {
     let mut holder = Command::new(std::env::current_exe().expect("this program has a path"));
-    holder.args(["holder", "--exact", "--nocapture"]).env("POSTRIDER_TEST_HOLDS", "1");
+    holder.args(["server::holder", "--exact", "--nocapture"]).env("POSTRIDER_TEST_HOLDS", "1");
     holder
 }
 

@@ -1,0 +1,6 @@
+//! The Pub/Sub server at hand, and the proxy that fails calls to it.
+
+mod faults;
+mod grpc;
+mod server;
+mod streams;

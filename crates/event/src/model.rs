@@ -2,21 +2,24 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
+
+use bytes::Bytes;
 
 use crate::{Builder, Data, SPEC_VERSION};
 
 /// A valid CloudEvent 1.0. Constructed only by validation: [`Builder::build`], [`json`](crate::json),
 /// [`http`](crate::http), or [`Event::decode`] of what once was validated.
 ///
-/// Its attributes stand in one shared text, its data is a [`Bytes`](bytes::Bytes): a clone copies neither. Data is a
-/// slice of the message that the event came in, which stays in memory as long as any event of it does.
+/// Its attributes stand in one shared text, its data is a [`Bytes`]: a clone copies neither. Data is a slice of the
+/// message that the event came in, which stays in memory as long as any event of it does; so are the attributes of an
+/// event that was read from its stored form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Event {
     /// The core attributes' values in [`Core`]'s order, each ended by U+0000 and empty where absent; then each
     /// extension, in the order of names: name, [`Kind`]'s mark, value, U+0000. No attribute can hold such characters,
-    /// so they part.
-    pub(crate) head: Arc<str>,
+    /// so they part. It is UTF-8, and shared as bytes so that a header's value can be a slice of it.
+    pub(crate) head: Bytes,
     /// Where each core value ends.
     pub(crate) ends: [u32; Core::ALL.len()],
     pub(crate) data: Option<Data>,
@@ -150,8 +153,11 @@ impl Event {
         // JSON event format 1.0.2, 3.1.2: where a JSON event without `datacontenttype` is re-serialized elsewhere,
         // that SHOULD be "set explicitly to the implied `application/json` content type to preserve the semantics of
         // the event".
-        self.data_content_type()
-            .or_else(|| matches!(self.data, Some(Data::Json(_))).then_some("application/json"))
+        self.data_content_type().or_else(|| self.implied_content_type())
+    }
+
+    pub(crate) fn implied_content_type(&self) -> Option<&'static str> {
+        matches!(self.data, Some(Data::Json(_))).then_some("application/json")
     }
 
     /// Whether the data is of a type that makes receivers take a binary message for one in structured mode: both bindings
@@ -204,13 +210,17 @@ impl Event {
     fn core_text(&self, core: Core) -> &str {
         let at = core as usize;
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize + END.len_utf8());
-        &self.head[start..self.ends[at] as usize]
+        self.text(start..self.ends[at] as usize)
+    }
+
+    fn text(&self, range: Range<usize>) -> &str {
+        std::str::from_utf8(&self.head[range]).expect("attributes are UTF-8, and parted at whole characters")
     }
 
     /// Each extension's name, type and canonical string.
     pub(crate) fn packed_extensions(&self) -> impl Iterator<Item = (&str, Kind, &str)> {
         let start = self.ends[Core::ALL.len() - 1] as usize + END.len_utf8();
-        self.head[start..].split_terminator(END).filter_map(split_record)
+        self.text(start..self.head.len()).split_terminator(END).filter_map(split_record)
     }
 
     /// Packs checked values; `length` is that of the whole head, `extensions` are sorted by name.

@@ -30,7 +30,7 @@ impl Event {
         into.reserve(self.encoded_len());
         into.extend_from_slice(&[VERSION, kind]);
         into.extend_from_slice(&(self.head.len() as u32).to_le_bytes());
-        into.extend_from_slice(self.head.as_bytes());
+        into.extend_from_slice(&self.head);
         into.extend_from_slice(data);
     }
 
@@ -39,9 +39,9 @@ impl Event {
         PREFIX_BYTES + self.size()
     }
 
-    /// Reads the stored form; data becomes a slice of `bytes`. Damaged bytes are an error, never a panic: the shape
-    /// and the characters of the attributes are checked, as everything that is built on them relies on these; their
-    /// grammars are not.
+    /// Reads the stored form; attributes and data become slices of `bytes`. Damaged bytes are an error, never a panic:
+    /// the shape and the characters of the attributes are checked, as everything that is built on them relies on these;
+    /// their grammars are not.
     pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let damaged = || Malformed::event("is not in the stored form: its bytes are damaged");
         let (prefix, rest) = bytes.split_first_chunk::<PREFIX_BYTES>().ok_or_else(damaged)?;
@@ -59,9 +59,8 @@ impl Event {
             2 => Some(Data::Json(bytes.slice(data_at..))),
             _ => return Err(damaged()),
         };
-        let head = std::str::from_utf8(head).map_err(|_| damaged())?;
-        let ends = shape(head).ok_or_else(damaged)?;
-        Ok(Self { head: head.into(), ends, data })
+        let ends = std::str::from_utf8(head).ok().and_then(shape).ok_or_else(damaged)?;
+        Ok(Self { head: bytes.slice(PREFIX_BYTES..data_at), ends, data })
     }
 }
 

@@ -2,9 +2,10 @@
 
 use broker::{Body, Record};
 use bytes::Bytes;
-use event::{Data, Event};
+use event::{Data, Event, http as binding};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
+use parking_lot::Mutex;
 
 use crate::{Mode, Webhook};
 
@@ -17,14 +18,15 @@ const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-const STRUCTURED: HeaderValue = HeaderValue::from_static("application/cloudevents+json");
-const BATCHED: HeaderValue = HeaderValue::from_static("application/cloudevents-batch+json");
+const STRUCTURED: HeaderValue = HeaderValue::from_static(binding::STRUCTURED);
+const BATCHED: HeaderValue = HeaderValue::from_static(binding::BATCHED);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const FIRST: HeaderValue = HeaderValue::from_static("1");
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
 
 /// What is the same in every request of a subscription, made once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Template {
     /// Path and query; the host goes into its header.
     target: Uri,
@@ -32,7 +34,9 @@ pub(crate) struct Template {
     subscription: HeaderValue,
     topic: HeaderValue,
     mode: Mode,
-    encoding: event::http::Encoding,
+    encoding: binding::Encoding,
+    /// The second of the last request, and its header: many share it.
+    timestamp: Mutex<(u64, HeaderValue)>,
 }
 
 /// One delivery of a request.
@@ -50,10 +54,11 @@ impl Template {
         Ok(Self {
             target,
             host: HeaderValue::from_str(authority.as_str()).map_err(|error| error.to_string())?,
-            subscription: printable(subscription.as_bytes()),
-            topic: printable(topic.as_bytes()),
+            subscription: binding::value(Bytes::copy_from_slice(subscription.as_bytes())),
+            topic: binding::value(Bytes::copy_from_slice(topic.as_bytes())),
             mode: webhook.mode,
             encoding: webhook.encoding,
+            timestamp: Mutex::new((0, HeaderValue::from(0))),
         })
     }
 
@@ -71,7 +76,7 @@ impl Template {
             mode => parts.first().map_or_else(Bytes::new, |part| self.single(mode, part, &mut headers)),
         };
         headers.insert(SUBSCRIPTION, self.subscription.clone());
-        headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now_ms / 1000));
+        headers.insert(WEBHOOK_TIMESTAMP, self.timestamp(now_ms / 1000));
         if let Some(first) = parts.first() {
             self.common(first, &mut headers);
         }
@@ -86,17 +91,26 @@ impl Template {
         request
     }
 
+    fn timestamp(&self, seconds: u64) -> HeaderValue {
+        let mut last = self.timestamp.lock();
+        if last.0 != seconds {
+            *last = (seconds, HeaderValue::from(seconds));
+        }
+        last.1.clone()
+    }
+
     /// Headers that a batch has from its first event.
     fn common(&self, first: &Part<'_>, headers: &mut HeaderMap) {
         // A redriven letter says where it was published, not that it lay among the dead letters.
         let topic = match &first.record.letter {
-            Some(letter) => printable(letter.topic.as_bytes()),
+            Some(letter) => binding::value(Bytes::copy_from_slice(letter.topic.as_bytes())),
             None => self.topic.clone(),
         };
         headers.insert(TOPIC, topic);
-        headers.insert(ATTEMPT, HeaderValue::from(first.number));
+        let attempt = if first.number == 1 { FIRST } else { HeaderValue::from(first.number) };
+        headers.insert(ATTEMPT, attempt);
         if let Body::Event(event) = &first.record.body {
-            headers.insert(WEBHOOK_ID, printable(event.id().as_bytes()));
+            headers.insert(WEBHOOK_ID, binding::id(event));
         }
     }
 
@@ -109,8 +123,8 @@ impl Template {
             Body::Event(event) if mode == Mode::Raw => raw(event, headers),
             // CloudEvents HTTP WebHook §2.1: a delivery has a payload and its content type, which an event without
             // data has in structured mode alone.
-            Body::Event(event) if mode == Mode::Binary && event::http::fits_binary(event) => {
-                event::http::to_binary(event, self.encoding, headers)
+            Body::Event(event) if mode == Mode::Binary && binding::fits_binary(event) => {
+                binding::to_binary(event, self.encoding, headers)
             }
             Body::Event(event) => {
                 headers.insert(header::CONTENT_TYPE, STRUCTURED);
@@ -156,49 +170,13 @@ fn raw(event: &Event, headers: &mut HeaderMap) -> Bytes {
 
 fn alone(record: &Record, headers: &mut HeaderMap) {
     if let Some(key) = &record.key {
-        headers.insert(KEY, printable(key.as_bytes()));
+        headers.insert(KEY, binding::value(key.bytes().clone()));
     }
     if let Some(parent) = &record.hop.traceparent {
-        headers.insert(TRACEPARENT, printable(&parent.to_bytes()));
+        headers.insert(TRACEPARENT, binding::value(Bytes::copy_from_slice(&parent.to_bytes())));
         let state = record.hop.tracestate.as_deref().and_then(|state| HeaderValue::from_str(state).ok());
         if let Some(state) = state {
             headers.insert(TRACESTATE, state);
         }
-    }
-}
-
-/// Any bytes as a header value, by the rule of the CloudEvents HTTP binding: what is not in U+0021–7E, `"` and `%` are
-/// percent-encoded, so that the value can be read back.
-pub(crate) fn printable(bytes: &[u8]) -> HeaderValue {
-    fn is_plain(byte: u8) -> bool {
-        matches!(byte, 0x21..=0x7e) && byte != b'"' && byte != b'%'
-    }
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let value = if bytes.iter().copied().all(is_plain) {
-        HeaderValue::from_bytes(bytes)
-    } else {
-        let mut encoded = Vec::with_capacity(bytes.len() + 16);
-        for &byte in bytes {
-            if is_plain(byte) {
-                encoded.push(byte);
-            } else {
-                encoded.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-            }
-        }
-        HeaderValue::from_maybe_shared(Bytes::from(encoded))
-    };
-    value.expect("printable ASCII is a header value")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_printable_is_percent_encoded() {
-        assert_eq!(printable(b"order-1/a:b"), "order-1/a:b");
-        assert_eq!(printable("größe 50%".as_bytes()), "gr%C3%B6%C3%9Fe%2050%25");
-        assert_eq!(printable(b"a\r\nx: y\""), "a%0D%0Ax:%20y%22");
-        assert_eq!(printable(b""), "");
     }
 }

@@ -62,33 +62,44 @@ pub(super) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Malforme
 /// Adds the event's headers and returns the body, for binary mode. `content-type` is replaced, or removed where the
 /// event has none.
 pub fn to_binary(event: &Event, encoding: Encoding, into: &mut HeaderMap<HeaderValue>) -> Bytes {
-    match event.content_type() {
-        Some(content_type) => into.insert(CONTENT_TYPE, header_value(content_type)),
+    let shared = |text: &str| event.head.slice_ref(text.as_bytes());
+    let raw =
+        |text| HeaderValue::from_maybe_shared(shared(text)).expect("attributes hold no control characters");
+    match (event.data_content_type(), event.implied_content_type()) {
+        (Some(named), _) => into.insert(CONTENT_TYPE, raw(named)),
+        (None, Some(implied)) => into.insert(CONTENT_TYPE, HeaderValue::from_static(implied)),
         // What may stand there is not this event's.
-        None => into.remove(CONTENT_TYPE),
+        (None, None) => into.remove(CONTENT_TYPE),
     };
     into.insert(SPEC_VERSION, HeaderValue::from_static(crate::SPEC_VERSION));
-    let encoded = |text| {
-        header_value(&if encoding == Encoding::Percent { percent::encode(text) } else { Cow::Borrowed(text) })
+    let value = |text| match encoding {
+        Encoding::Percent => percent::encode(shared(text)),
+        Encoding::Raw => raw(text),
     };
     for core in Core::ALL {
-        if let (Some(name), Some(value)) = (header_name(core), event.core(core)) {
-            into.insert(name, encoded(value));
+        if let (Some(name), Some(text)) = (header_name(core), event.core(core)) {
+            into.insert(name, value(text));
         }
     }
     // HTTP binding 1.0.2, 3.1.3.1:
     //# Except where noted, all CloudEvents context attributes, including extensions,
     //# MUST be mapped to HTTP headers with the same name as the attribute name but
     //# prefixed with `ce-`.
-    let mut name = String::from(PREFIX);
     for (attribute, _, text) in event.packed_extensions() {
-        name.truncate(PREFIX.len());
-        name.push_str(attribute);
-        let name =
-            HeaderName::try_from(name.as_str()).expect("attribute names are lower-case letters and digits");
-        into.insert(name, encoded(text));
+        into.insert(extension_name(attribute), value(text));
     }
     event.data().map_or_else(Bytes::new, |data| data.bytes().clone())
+}
+
+/// The event's `id` as a header's value, percent-encoded as `ce-id` is by default.
+pub fn id(event: &Event) -> HeaderValue {
+    value(event.head.slice_ref(event.id().as_bytes()))
+}
+
+/// Any bytes as a header's value, percent-encoded as attributes are by default: what is read back from it is the same
+/// bytes. Those that need no encoding are shared, not copied.
+pub fn value(bytes: Bytes) -> HeaderValue {
+    percent::encode(bytes)
 }
 
 /// Whether binary mode can carry the event over a webhook. One without data or without a content type cannot be sent
@@ -123,6 +134,22 @@ fn header_name(core: Core) -> Option<HeaderName> {
     })
 }
 
-fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_bytes(text.as_bytes()).expect("attributes hold no control characters")
+/// The extensions that the specification's repository documents and that messages are likely to have.
+const EXTENSIONS: [(&str, HeaderName); 8] = [
+    ("causationid", HeaderName::from_static("ce-causationid")),
+    ("correlationid", HeaderName::from_static("ce-correlationid")),
+    ("dataref", HeaderName::from_static("ce-dataref")),
+    ("partitionkey", HeaderName::from_static("ce-partitionkey")),
+    ("sampledrate", HeaderName::from_static("ce-sampledrate")),
+    ("sequence", HeaderName::from_static("ce-sequence")),
+    ("traceparent", HeaderName::from_static("ce-traceparent")),
+    ("tracestate", HeaderName::from_static("ce-tracestate")),
+];
+
+fn extension_name(attribute: &str) -> HeaderName {
+    if let Some((_, name)) = EXTENSIONS.iter().find(|(known, _)| *known == attribute) {
+        return name.clone();
+    }
+    HeaderName::try_from([PREFIX, attribute].concat())
+        .expect("attribute names are lower-case letters and digits")
 }

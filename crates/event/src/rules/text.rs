@@ -1,6 +1,6 @@
 //! The `String` type: which characters attribute values may hold.
 
-use super::word::{HIGHS, below, equal};
+use super::word::{self, HIGHS, below, equal};
 
 /// Whether every character of `text` is allowed in an attribute value.
 pub(crate) fn is_allowed(text: &str) -> bool {
@@ -9,13 +9,9 @@ pub(crate) fn is_allowed(text: &str) -> bool {
 }
 
 fn is_printable_ascii(bytes: &[u8]) -> bool {
-    let strange = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        (below(word, 0x20) | equal(word, 0x7f) | word & HIGHS) != 0
-    };
-    match bytes.last_chunk::<8>() {
-        // The last eight may overlap those before, which spares a loop over the remainder.
-        Some(last) => !strange(last) && !bytes.as_chunks::<8>().0.iter().any(strange),
+    let strange = |word| below(word, 0x20) | equal(word, 0x7f) | word & HIGHS;
+    match word::any(bytes, strange) {
+        Some(any) => !any,
         None => bytes.iter().all(|b| (0x20..0x7f).contains(b)),
     }
 }

@@ -18,6 +18,15 @@ pub(crate) fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * byte as u64), 1)
 }
 
+/// Whether the test passes for any of the bytes; `None` where those are fewer than eight.
+#[inline]
+pub(crate) fn any(bytes: &[u8], test: impl Fn(u64) -> u64) -> Option<bool> {
+    let passes = |word: &[u8; 8]| test(u64::from_le_bytes(*word)) != 0;
+    // The last eight may overlap those before, which spares a loop over the remainder.
+    let last = bytes.last_chunk::<8>()?;
+    Some(passes(last) || bytes.as_chunks::<8>().0.iter().any(passes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -114,7 +114,7 @@ impl Origin {
     /// As it is printed: ASCII. Every record has one, so it goes without the machinery of formatting.
     pub(crate) fn to_bytes(self) -> [u8; 32] {
         let mut text = [b'0'; 32];
-        hex(self.0, &mut text);
+        hex(&self.0.to_be_bytes(), &mut text);
         text
     }
 
@@ -162,10 +162,10 @@ impl TraceParent {
     /// The header, version 00: ASCII. Every delivery has one, so it goes without the machinery of formatting.
     pub fn to_bytes(&self) -> [u8; 55] {
         let mut text = [b'-'; 55];
-        hex(0, &mut text[..2]);
-        hex(self.trace, &mut text[3..35]);
-        hex(self.parent.into(), &mut text[36..52]);
-        hex(self.flags.into(), &mut text[53..]);
+        hex(&[0], &mut text[..2]);
+        hex(&self.trace.to_be_bytes(), &mut text[3..35]);
+        hex(&self.parent.to_be_bytes(), &mut text[36..52]);
+        hex(&[self.flags], &mut text[53..]);
         text
     }
 }
@@ -176,11 +176,11 @@ impl fmt::Display for TraceParent {
     }
 }
 
-/// Writes the lowest hexadecimal digits of a number, as many as there is room for, in lower case.
-fn hex(mut value: u128, into: &mut [u8]) {
-    for digit in into.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(value & 0xf) as usize];
-        value >>= 4;
+/// Writes bytes as hexadecimal digits, two each, in lower case.
+fn hex(bytes: &[u8], into: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, digits) in bytes.iter().zip(into.as_chunks_mut::<2>().0) {
+        *digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]];
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn lag(
 
 /// When the record at the floor was taken in; the next one's time where that is lost. Reads up to an index interval.
 pub(crate) fn oldest_ms(settles: &Arc<SettleLog>, floor: u64) -> Option<u64> {
-    let mut cursor = Cursor::new(Arc::clone(settles.log()), floor);
+    let mut cursor = Cursor::brief(Arc::clone(settles.log()), floor);
     loop {
         match cursor.next().ok()?? {
             Item::Record(record) => return Some(record.time_ms),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::log::{Log, Place};
-use crate::scan::{Frame, Scanner};
+use crate::scan::{CHUNK, Frame, Scanner};
 
+/// For reading up to the record that is looked for, from the index's last point before it.
+const SHORT_CHUNK: usize = 16 * 1024;
 /// Beyond so many records to skip, a cursor looks the place up instead of reading up to it.
 const SKIP_READING: u64 = 256;
 
@@ -39,6 +41,7 @@ pub enum Item {
 pub struct Cursor {
     log: Arc<Log>,
     next: u64,
+    chunk: usize,
     reading: Option<Reading>,
 }
 
@@ -52,7 +55,12 @@ struct Reading {
 impl Cursor {
     /// Begins at this sequence.
     pub fn new(log: Arc<Log>, next: u64) -> Self {
-        Self { log, next, reading: None }
+        Self { log, next, chunk: CHUNK, reading: None }
+    }
+
+    /// The same for who looks a record or two up: it reads less ahead, and takes more calls to go on.
+    pub fn brief(log: Arc<Log>, next: u64) -> Self {
+        Self { chunk: SHORT_CHUNK, ..Self::new(log, next) }
     }
 
     /// The sequence that the next item tells of.
@@ -87,7 +95,7 @@ impl Cursor {
                             }
                             other => other?,
                         };
-                        let scanner = Scanner::new(file, seed, offset, limit);
+                        let scanner = Scanner::new(file, seed, offset, limit).in_chunks(self.chunk);
                         self.reading = Some(Reading { base, limit, scanner });
                     }
                 }

@@ -145,7 +145,7 @@ impl Log {
             };
             segment.sequence_before(time_ms)
         };
-        let mut cursor = Cursor::new(Arc::clone(self), from);
+        let mut cursor = Cursor::brief(Arc::clone(self), from);
         while let Some(item) = cursor.next()? {
             if let Item::Record(record) = item
                 && record.time_ms >= time_ms

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use crate::frame::{HEADER, Head};
 
 /// For reading on and on.
-const CHUNK: usize = 256 * 1024;
+pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// Reads the frames of a segment one after another, in chunks. The buffer is used again once its slices are dropped.
 #[derive(Debug)]
@@ -48,7 +48,12 @@ impl Scanner {
 
     /// For reading one record: no more than its bytes, or a page.
     pub(crate) fn single(file: Arc<File>, seed: u32, offset: u64, limit: u64) -> Self {
-        Self { chunk: 4096, ..Self::new(file, seed, offset, limit) }
+        Self::new(file, seed, offset, limit).in_chunks(4096)
+    }
+
+    /// Reads so many bytes at a time, at least.
+    pub(crate) fn in_chunks(self, chunk: usize) -> Self {
+        Self { chunk, ..self }
     }
 
     pub(crate) fn offset(&self) -> u64 {

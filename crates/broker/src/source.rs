@@ -1,4 +1,5 @@
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ pub struct Delivery {
 /// Where a delivery's record is.
 #[derive(Clone, Debug)]
 pub enum Payload {
-    Here(Box<Record>),
+    Here(Arc<Record>),
     /// On the broker's disk: [`Source::load`] brings it.
     Stored,
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use broker::{Body, BoxFuture, Key, Record};
 use bytes::Bytes;
 use engine::{Attempt, Outcome, Scope, Token};
 use telemetry::{Telemetry, Trace};
+use tokio::time::Instant;
 
 use crate::Spec;
 use crate::push::{self, HEAD_KEPT, Part, Pool, Push, Received, Table, Template};
@@ -51,16 +52,16 @@ pub(crate) struct JobPart {
 
 /// A record, or the way to it.
 pub(crate) enum Load {
-    Here(Box<Record>),
+    Here(Arc<Record>),
     Stored(BoxFuture<'static, Result<Record, broker::Error>>),
 }
 
 impl Load {
-    pub(crate) async fn await_record(self) -> Result<Box<Record>, broker::Error> {
+    pub(crate) async fn await_record(self) -> Result<Arc<Record>, broker::Error> {
         match self {
             Self::Here(record) => Ok(record),
             Self::Stored(loading) => match tokio::time::timeout(LOAD_TIMEOUT, loading).await {
-                Ok(loaded) => loaded.map(Box::new),
+                Ok(loaded) => loaded.map(Arc::new),
                 Err(_) => {
                     let message = format!("the broker did not bring it within {LOAD_TIMEOUT:?}");
                     Err(broker::Error::new(broker::ErrorKind::Unavailable, message))
@@ -111,7 +112,7 @@ pub(crate) struct Verdict {
 struct Loaded {
     token: Token,
     number: u32,
-    record: Result<Box<Record>, broker::Error>,
+    record: Result<Arc<Record>, broker::Error>,
 }
 
 /// Longest time that a record takes from the broker's disk.
@@ -154,7 +155,7 @@ impl Endpoint {
     }
 
     /// Makes the attempt. Dropping the future closes its connection.
-    pub(crate) async fn deliver(self: Arc<Self>, job: Job) -> Finished {
+    pub(crate) async fn deliver(&self, job: Job) -> Finished {
         let Job { probe, parts, room, turn, .. } = job;
         let mut finished = Finished { latency: Duration::ZERO, ended: Vec::with_capacity(parts.len()) };
         let mut parts = parts.into_iter();
@@ -162,7 +163,7 @@ impl Endpoint {
             let (count, bytes) = next_request(parts.as_slice());
             // The records that are loaded live as long as this.
             let Some(_taken) = room.take(bytes, turn).await else { break };
-            let loaded = load(parts.by_ref().take(count)).await;
+            let loaded = load(&mut parts, count).await;
             if !self.request(&loaded, probe, &mut finished).await {
                 break;
             }
@@ -186,12 +187,14 @@ impl Endpoint {
             .filter_map(|part| Some(Part { record: part.record.as_deref().ok()?, number: part.number }))
             .filter(|part| deliverable(part.record))
             .collect();
-        let begun = Instant::now();
         let verdict = match sent.as_slice() {
             [] => None,
-            sent => Some(self.post(sent, probe).await),
+            sent => {
+                let (verdict, latency) = self.post(sent, probe).await;
+                finished.latency = finished.latency.max(latency);
+                Some(verdict)
+            }
         };
-        finished.latency = finished.latency.max(begun.elapsed());
         // A probe that asked nobody says nothing about the endpoint.
         let asked_nobody = probe && verdict.is_none();
         finished.ended.extend(parts.iter().filter_map(|part| {
@@ -226,23 +229,25 @@ impl Endpoint {
         }));
     }
 
-    async fn post(&self, parts: &[Part<'_>], probe: bool) -> Verdict {
-        let story = Story::begin(&self.telemetry, &self.name, parts, probe);
+    /// Makes one POST; what came of it, and how long that took.
+    async fn post(&self, parts: &[Part<'_>], probe: bool) -> (Verdict, Duration) {
+        let begun = Instant::now();
+        let story = Story::begin(&self.telemetry, &self.name, parts, probe, begun);
         let keep = self.replies.as_ref().map_or(HEAD_KEPT, Replies::bytes_max).max(HEAD_KEPT);
         let request = self.template.request(parts, wall_ms());
-        let verdict = match push::exchange(&self.pool, request, self.timeout, keep).await {
+        let verdict = match push::exchange(&self.pool, request, begun, self.timeout, keep).await {
             Ok(received) => self.judge(received, parts).await,
             Err(failure) => {
                 let outcome = push::outcome_of(&failure, self.app_up.load(Ordering::Relaxed));
                 Verdict { outcome, status: None, answer: failure.to_string().into() }
             }
         };
-        story.end(&verdict);
-        verdict
+        let latency = story.end(&verdict);
+        (verdict, latency)
     }
 
     async fn judge(&self, received: Received, parts: &[Part<'_>]) -> Verdict {
-        let outcome = match self.table.outcome(received.status, &received.headers, SystemTime::now()) {
+        let outcome = match self.table.outcome(received.status, &received.headers, SystemTime::now) {
             // One bad event must not condemn the others of its batch: each is sent alone next, and judged alone.
             Outcome::DeadLetter if parts.len() > 1 => RETRY_EVENT,
             outcome => outcome,
@@ -299,11 +304,19 @@ fn next_request(parts: &[JobPart]) -> (usize, u64) {
     (count, bytes)
 }
 
-async fn load(parts: impl Iterator<Item = JobPart>) -> Vec<Loaded> {
-    let loading = parts.map(|part| async move {
+/// The records of the next so many parts.
+async fn load(parts: &mut std::vec::IntoIter<JobPart>, count: usize) -> Vec<Loaded> {
+    if parts.as_slice()[..count].iter().all(|part| matches!(part.record, Load::Here(_))) {
+        let loaded = |part: JobPart| match part.record {
+            Load::Here(record) => Some(Loaded { token: part.token, number: part.number, record: Ok(record) }),
+            Load::Stored(_) => None,
+        };
+        return parts.take(count).filter_map(loaded).collect();
+    }
+    let loading = parts.take(count).map(|part| async move {
         Loaded { token: part.token, number: part.number, record: part.record.await_record().await }
     });
-    futures::future::join_all(loading).await
+    Box::pin(futures::future::join_all(loading)).await
 }
 
 /// The key in memory of its own: as a slice of its record it would hold on to all of that.

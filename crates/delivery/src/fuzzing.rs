@@ -10,7 +10,7 @@ use crate::push::Table;
 /// How long a `Retry-After` on a 429 asks to wait. `None`: it asks for nothing.
 pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, HeaderValue::from_bytes(value).ok()?)]);
-    match Table::default().outcome(StatusCode::TOO_MANY_REQUESTS, &headers, now) {
+    match Table::default().outcome(StatusCode::TOO_MANY_REQUESTS, &headers, || now) {
         Outcome::Retry { after, .. } => after,
         other => panic!("a 429 is retried, and this one is {other:?}"),
     }

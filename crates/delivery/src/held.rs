@@ -1,6 +1,7 @@
 //! What a source has handed out, by slot.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use broker::{Delivery, Lease, Payload, Position, Record};
 use engine::{SourceId, Token};
@@ -47,7 +48,7 @@ pub(crate) struct Slot {
     pub(crate) published_ms: u64,
     /// Size of its record on the broker.
     pub(crate) bytes: u32,
-    pub(crate) record: Option<Box<Record>>,
+    pub(crate) record: Option<Arc<Record>>,
     pub(crate) last: Option<Box<Last>>,
     pub(crate) letter: LetterState,
 }

@@ -1,10 +1,11 @@
 //! An attempt as telemetry is told of it.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use broker::Body;
 use engine::Outcome;
 use telemetry::{AttemptResult, Happened, Telemetry};
+use tokio::time::Instant;
 
 use crate::attempt::{Verdict, trace_of};
 use crate::push::Part;
@@ -24,15 +25,17 @@ impl<'a> Story<'a> {
         subscription: &'a str,
         parts: &'a [Part<'a>],
         probe: bool,
+        begun: Instant,
     ) -> Self {
         let events = count(parts);
         let attempt = parts.first().map_or(1, |part| part.number);
         let trace = parts.first().and_then(|part| trace_of(part.record));
         telemetry.tell(Happened::AttemptBegun { subscription, events, attempt, probe, trace });
-        Self { telemetry, subscription, parts, begun: Instant::now(), ended: false }
+        Self { telemetry, subscription, parts, begun, ended: false }
     }
 
-    pub(crate) fn end(mut self, verdict: &Verdict) {
+    /// How long it took.
+    pub(crate) fn end(mut self, verdict: &Verdict) -> Duration {
         self.ended = true;
         let result = match verdict.outcome {
             Outcome::Done => AttemptResult::Done,
@@ -40,10 +43,12 @@ impl<'a> Story<'a> {
             Outcome::DeadLetter => AttemptResult::DeadLetter,
             Outcome::Pause => AttemptResult::Pause,
         };
-        self.tell(result, verdict.status);
+        let latency = self.begun.elapsed();
+        self.tell(result, verdict.status, latency);
+        latency
     }
 
-    fn tell(&self, result: AttemptResult, status: Option<u16>) {
+    fn tell(&self, result: AttemptResult, status: Option<u16>, latency: Duration) {
         let Some(first) = self.parts.first() else { return };
         self.telemetry.tell(Happened::AttemptEnded {
             subscription: self.subscription,
@@ -53,7 +58,7 @@ impl<'a> Story<'a> {
             attempt: first.number,
             result,
             status,
-            latency: self.begun.elapsed(),
+            latency,
             trace: trace_of(first.record),
         });
     }
@@ -63,7 +68,7 @@ impl Drop for Story<'_> {
     fn drop(&mut self) {
         // An attempt that panics is told by whoever catches that.
         if !self.ended && !std::thread::panicking() {
-            self.tell(AttemptResult::Abandoned, None);
+            self.tell(AttemptResult::Abandoned, None, self.begun.elapsed());
         }
     }
 }

@@ -224,7 +224,7 @@ impl EmbeddedSource {
             match codec::decode(codec::owned(record.bytes)) {
                 Ok(whole) => {
                     self.here_bytes += u64::from(bytes);
-                    (whole.key.clone().filter(|_| self.ordered), Payload::Here(Box::new(whole)))
+                    (whole.key.clone().filter(|_| self.ordered), Payload::Here(Arc::new(whole)))
                 }
                 Err(why) => {
                     // Should the cursor be moved right now, it comes again.

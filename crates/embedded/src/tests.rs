@@ -161,9 +161,9 @@ async fn payloads_beyond_four_mebibytes_are_stored_and_loaded() {
         let record = match delivery.payload {
             Payload::Here(record) => {
                 here += 1;
-                *record
+                record
             }
-            Payload::Stored => source.load(delivery.lease).await.unwrap(),
+            Payload::Stored => Arc::new(source.load(delivery.lease).await.unwrap()),
         };
         assert_eq!(data(&record)[..], vec![n as u8; 1 << 20]);
         source.settle(delivery.lease, Settle::Done);

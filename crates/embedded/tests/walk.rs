@@ -95,13 +95,11 @@ impl Walk<'_> {
                         "{position} came while {later:?} of its key was held"
                     );
                     assert_eq!(delivery.note.attempts, self.notes.get(&position).copied().unwrap_or(0));
-                    let record = match delivery.payload {
-                        Payload::Here(record) => *record,
-                        Payload::Stored => self.source.load(delivery.lease).await.unwrap(),
+                    let body = match delivery.payload {
+                        Payload::Here(record) => record.body.clone(),
+                        Payload::Stored => self.source.load(delivery.lease).await.unwrap().body,
                     };
-                    assert!(
-                        matches!(record.body, Body::Foreign { bytes: found, .. } if found.len() == bytes)
-                    );
+                    assert!(matches!(body, Body::Foreign { bytes: found, .. } if found.len() == bytes));
                     assert_eq!(self.held.insert(position, delivery.lease), None);
                     assert!(self.held.len() <= self.credit.events as usize);
                 }

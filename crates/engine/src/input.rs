@@ -16,6 +16,13 @@ pub struct Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Attempt(pub u64);
 
+impl Attempt {
+    /// A number that no other open attempt has, below the most that were ever open at once.
+    pub fn place(self) -> usize {
+        self.0 as u32 as usize
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input<'a> {

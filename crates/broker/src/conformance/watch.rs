@@ -248,7 +248,7 @@ impl Watched {
         assert!(self.ordered || !keyed, "where order does not matter, a delivery has no key");
         self.hand_outs += 1;
         let record = match &delivery.payload {
-            Payload::Here(record) => Some((**record).clone()),
+            Payload::Here(record) => Some(Record::clone(record)),
             Payload::Stored => None,
         };
         self.held.insert(lease.slot, Held { delivery, record, nth: self.hand_outs });

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::Happened;
@@ -114,7 +115,7 @@ impl Model {
             payload: if self.settings.capabilities.stored_payloads {
                 Payload::Stored
             } else {
-                Payload::Here(Box::new(entry.record.clone()))
+                Payload::Here(Arc::new(entry.record.clone()))
             },
         }));
         self.tell(Happened::HandedOut { source, lease, position });

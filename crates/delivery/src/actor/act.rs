@@ -15,6 +15,7 @@ use crate::held::LetterState;
 impl Actor<'_> {
     pub(super) fn carry_out(&mut self) {
         let actions = std::mem::take(&mut self.actions);
+        let now_ms = wall_ms();
         for action in &actions.list {
             match *action {
                 Action::Attempt { attempt, first, count, probe } => {
@@ -22,7 +23,7 @@ impl Actor<'_> {
                     self.begin_attempt(attempt, &actions.tokens[range], probe);
                 }
                 Action::Abandon { attempt } => self.attempts.abandon(attempt),
-                Action::Done { token } => self.done(token),
+                Action::Done { token } => self.done(token, now_ms),
                 Action::Release { token } => self.release(token),
                 Action::Note { token, attempts, first_ms } => {
                     if let Some((feed, lease)) = self.feed_of(token) {
@@ -84,7 +85,7 @@ impl Actor<'_> {
         }
     }
 
-    fn done(&mut self, token: Token) {
+    fn done(&mut self, token: Token, now_ms: u64) {
         let Some((feed, lease)) = self.feed_of(token) else { return };
         feed.source.settle(lease, Settle::Done);
         let Some(slot) = feed.held.remove(token) else { return };
@@ -95,7 +96,7 @@ impl Actor<'_> {
             return;
         }
         self.counts.delivered += 1;
-        let age = Duration::from_millis(wall_ms().saturating_sub(slot.published_ms));
+        let age = Duration::from_millis(now_ms.saturating_sub(slot.published_ms));
         let subscription = &self.endpoint.name;
         self.endpoint.telemetry.tell(Happened::Settled { subscription, events: 1, age });
     }

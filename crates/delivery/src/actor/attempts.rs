@@ -1,6 +1,5 @@
 //! The open attempts.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,7 +17,8 @@ use crate::life::panic_message;
 #[derive(Default)]
 pub(super) struct Attempts {
     running: FuturesUnordered<BoxFuture<'static, (Attempt, Ending)>>,
-    open: HashMap<Attempt, AbortHandle>,
+    /// By their places.
+    open: Vec<Option<(Attempt, AbortHandle)>>,
 }
 
 /// How the future of an attempt ended.
@@ -36,25 +36,31 @@ impl Attempts {
         let attempt = job.attempt;
         let (handle, registration) = AbortHandle::new_pair();
         let deliveries = job.parts.len();
-        self.open.insert(attempt, handle);
-        let name = endpoint.name.clone();
-        let work = AssertUnwindSafe(endpoint.deliver(job)).catch_unwind();
-        let ending = Abortable::new(work, registration).map(move |ended| match ended {
-            Ok(Ok(finished)) => (attempt, Ending::Finished(finished)),
-            Err(_) => (attempt, Ending::Abandoned),
-            Ok(Err(panic)) => {
-                let message = panic_message(panic.as_ref());
-                tracing::error!(subscription = %name, message, "an attempt panicked; its events are tried again");
-                (attempt, Ending::Panicked { deliveries })
+        if self.open.len() <= attempt.place() {
+            self.open.resize_with(attempt.place() + 1, || None);
+        }
+        self.open[attempt.place()] = Some((attempt, handle));
+        // What is put into the box is this block's beginning, which is small; it grows in place.
+        self.running.push(Box::pin(async move {
+            let work = AssertUnwindSafe(endpoint.deliver(job)).catch_unwind();
+            match Abortable::new(work, registration).await {
+                Ok(Ok(finished)) => (attempt, Ending::Finished(finished)),
+                Err(_) => (attempt, Ending::Abandoned),
+                Ok(Err(panic)) => {
+                    let (subscription, message) = (&endpoint.name, panic_message(panic.as_ref()));
+                    tracing::error!(%subscription, message, "an attempt panicked; its events are tried again");
+                    (attempt, Ending::Panicked { deliveries })
+                }
             }
-        });
-        self.running.push(Box::pin(ending));
+        }));
     }
 
     /// Ends an attempt. It is polled out as [`Ending::Abandoned`], by when its future is dropped and its connection
     /// closed.
     pub(super) fn abandon(&mut self, attempt: Attempt) {
-        if let Some(handle) = self.open.get(&attempt) {
+        if let Some(Some((open, handle))) = self.open.get(attempt.place())
+            && *open == attempt
+        {
             handle.abort();
         }
     }
@@ -64,7 +70,11 @@ impl Attempts {
     pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Attempt, Ending)>> {
         std::pin::Pin::new(&mut self.running).poll_next(cx).map(|ended| {
             let (attempt, ending) = ended?;
-            let aborted = self.open.remove(&attempt).is_some_and(|handle| handle.is_aborted());
+            let place = self
+                .open
+                .get_mut(attempt.place())
+                .and_then(|place| place.take_if(|(open, _)| *open == attempt));
+            let aborted = place.is_some_and(|(_, handle)| handle.is_aborted());
             Some((attempt, if aborted { Ending::Abandoned } else { ending }))
         })
     }

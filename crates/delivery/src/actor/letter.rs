@@ -152,7 +152,7 @@ async fn write(
 ) -> bool {
     let subscription = &*endpoint.name;
     let record = match record.await_record().await {
-        Ok(record) => *record,
+        Ok(record) => Arc::unwrap_or_clone(record),
         Err(error) => {
             let error = format!("it cannot be read from the broker: {error}");
             endpoint.telemetry.tell(Happened::DeadLetterFailed { subscription, id: "", error: &error });

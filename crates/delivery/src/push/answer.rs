@@ -19,11 +19,16 @@ impl Table {
         Self { overrides }
     }
 
-    /// The outcome of an answer, `now` being the time that a `Retry-After` date is measured from.
-    pub(crate) fn outcome(&self, status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Outcome {
+    /// The outcome of an answer, `now` telling the time that a `Retry-After` date is measured from.
+    pub(crate) fn outcome(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Outcome {
         let after = match status.as_u16() {
             429 | 503 => {
-                headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value.as_bytes(), now))
+                headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value.as_bytes(), now()))
             }
             _ => None,
         };
@@ -81,11 +86,8 @@ mod tests {
     const EVENT: Outcome = Outcome::Retry { scope: Scope::Event, after: None };
 
     fn outcome(status: u16) -> Outcome {
-        Table::default().outcome(
-            StatusCode::from_u16(status).unwrap(),
-            &HeaderMap::new(),
-            SystemTime::UNIX_EPOCH,
-        )
+        Table::default()
+            .outcome(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), || SystemTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -112,7 +114,7 @@ mod tests {
             (409, Answer::Done),
         ]);
         let outcome = |status| {
-            table.outcome(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), SystemTime::UNIX_EPOCH)
+            table.outcome(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), || SystemTime::UNIX_EPOCH)
         };
         assert_eq!(outcome(404), Outcome::DeadLetter);
         assert_eq!(outcome(400), ENDPOINT);
@@ -127,7 +129,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let after = |status: u16, value: &str| {
             let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
-            match Table::default().outcome(StatusCode::from_u16(status).unwrap(), &headers, now) {
+            match Table::default().outcome(StatusCode::from_u16(status).unwrap(), &headers, || now) {
                 Outcome::Retry { after, .. } => after,
                 other => panic!("{status} is {other:?}"),
             }

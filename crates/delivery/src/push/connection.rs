@@ -12,7 +12,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, Sleep};
 
 use super::allow::{Allow, Origin};
 use super::exchange::Failure;
@@ -33,23 +34,33 @@ pub(crate) struct Connection {
 }
 
 pub(crate) struct Driver {
-    io: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
-    ended: bool,
+    /// `None`: it has ended. Dropped at that moment, it gives back a request that it has not begun to write.
+    io: Option<Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>>,
+    /// One for all requests: to move a timer back costs far less than to arm a new one.
+    timer: Pin<Box<Sleep>>,
 }
+
+/// The deadline has passed.
+pub(crate) struct Late;
 
 impl Driver {
     fn poll(&mut self, cx: &mut Context<'_>) {
-        if !self.ended && self.io.as_mut().poll(cx).is_ready() {
-            self.ended = true;
-        }
+        drop(self.io.take_if(|io| io.as_mut().poll(cx).is_ready()));
     }
 
-    /// Polls `future` with the connection moving beside it. Cancel-safe as far as `future` is.
-    pub(crate) async fn along<F: Future>(&mut self, future: F) -> F::Output {
+    /// Polls `future` with the connection moving beside it, until the deadline. Cancel-safe as far as `future` is.
+    pub(crate) async fn along<F: Future>(&mut self, deadline: Instant, future: F) -> Result<F::Output, Late> {
         let mut future = pin!(future);
+        if self.timer.deadline() != deadline {
+            self.timer.as_mut().reset(deadline);
+        }
         std::future::poll_fn(|cx| {
             self.poll(cx);
-            future.as_mut().poll(cx)
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            // A task that has spent its budget is late all the same.
+            pin!(unconstrained(self.timer.as_mut())).poll(cx).map(|()| Err(Late))
         })
         .await
     }
@@ -60,10 +71,22 @@ impl Connection {
         (&mut self.sender, &mut self.driver)
     }
 
-    /// Whether it can carry another request, after one look at the socket.
-    async fn is_usable(&mut self) -> bool {
+    /// Whether it can carry another request, as far as is known without a look at the socket: that one is taken when the
+    /// request is sent, which comes back unwritten where the server has closed meanwhile.
+    async fn is_usable(&mut self, deadline: Instant) -> Result<bool, Late> {
         let (sender, driver) = self.split();
-        driver.along(sender.ready()).await.is_ok()
+        Ok(sender.is_ready() || driver.along(deadline, sender.ready()).await?.is_ok())
+    }
+
+    /// Lets it do what is left when an answer has been read, if anything is.
+    pub(crate) async fn settle(&mut self) {
+        if !self.sender.is_ready() {
+            std::future::poll_fn(|cx| {
+                self.driver.poll(cx);
+                Poll::Ready(())
+            })
+            .await;
+        }
     }
 }
 
@@ -87,18 +110,19 @@ impl Pool {
     }
 
     /// An idle connection that still stands, the most recently used first. `None`: dial.
-    pub(crate) async fn reuse(&self) -> Option<Connection> {
+    pub(crate) async fn reuse(&self, now: Instant, deadline: Instant) -> Result<Option<Connection>, Late> {
         loop {
-            let mut connection = self.idle.lock().pop()?;
-            if connection.idle_since.elapsed() < IDLE_MAX && connection.is_usable().await {
-                return Some(connection);
+            let Some(mut connection) = self.idle.lock().pop() else { return Ok(None) };
+            let idle = now.saturating_duration_since(connection.idle_since);
+            if idle < IDLE_MAX && connection.is_usable(deadline).await? {
+                return Ok(Some(connection));
             }
         }
     }
 
     /// Puts a connection back whose answer was read to its end.
     pub(crate) fn put_back(&self, mut connection: Connection) {
-        if connection.driver.ended || connection.sender.is_closed() {
+        if connection.driver.io.is_none() || connection.sender.is_closed() {
             return;
         }
         connection.idle_since = Instant::now();
@@ -128,7 +152,7 @@ impl Pool {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::Broken(error.to_string()))?;
-        let driver = Driver { io: Box::pin(io), ended: false };
+        let driver = Driver { io: Some(Box::pin(io)), timer: Box::pin(tokio::time::sleep_until(deadline)) };
         Ok(Connection { sender, driver, idle_since: Instant::now() })
     }
 
@@ -173,13 +197,4 @@ impl Pool {
         }
         Ok(allowed.into_iter().map(|address| SocketAddr::new(address, port)).collect())
     }
-}
-
-/// A future that is polled once: for drivers that have work left when an answer has been read.
-pub(crate) async fn once(driver: &mut Driver) {
-    std::future::poll_fn(|cx| {
-        driver.poll(cx);
-        Poll::Ready(())
-    })
-    .await;
 }

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::connection::{Connection, Driver, Pool, once};
+use super::connection::{Connection, Driver, Late, Pool};
 
 /// Most bytes of an answer that are read before its connection is given up.
 pub(crate) const BODY_READ_MAX: usize = 64 * 1024;
@@ -62,30 +62,24 @@ pub(crate) enum Rest {
     BrokenOff,
 }
 
-/// POSTs and reads the answer, keeping at most `keep` bytes of its body. Dropping the future closes the connection.
+/// POSTs and reads the answer, keeping at most `keep` bytes of its body; `begun`: now. Dropping the future closes the
+/// connection.
 pub(crate) async fn exchange(
     pool: &Pool,
     request: Request<Full<Bytes>>,
+    begun: Instant,
     timeout: Duration,
     keep: usize,
 ) -> Result<Received, Failure> {
-    let deadline = Instant::now() + timeout;
-    let late = |_| Failure::Timeout(timeout);
-    let reused = tokio::time::timeout_at(deadline, send_on_idle(pool, request)).await.map_err(late)??;
-    let (mut connection, response) = match reused {
-        Sent::Answered(connection, response) => (connection, response),
-        Sent::Unwritten(request) => {
-            let connection = pool.dial(deadline).await?;
-            tokio::time::timeout_at(deadline, send(connection, request)).await.map_err(late)??
-        }
-    };
+    let deadline = begun + timeout;
+    let late = |Late| Failure::Timeout(timeout);
+    let (mut connection, response) = send(pool, request, begun, deadline, late).await?;
     let (head, mut body) = response.into_parts();
     let mut kept = Kept::default();
-    let read = read(connection.split().1, &mut body, &mut kept, keep);
-    let end = tokio::time::timeout_at(deadline, read).await.unwrap_or(End::BrokenOff);
+    let end = read(connection.split().1, &mut body, &mut kept, keep, deadline).await;
     if end == End::Reached {
         drop(body);
-        once(connection.split().1).await;
+        connection.settle().await;
         pool.put_back(connection);
     }
     let rest = match end {
@@ -97,36 +91,32 @@ pub(crate) async fn exchange(
     Ok(Received { status: head.status, headers: head.headers, body: kept.into_bytes(), rest })
 }
 
-/// What came of the idle connections.
-enum Sent {
-    Answered(Connection, http::Response<Incoming>),
-    /// None of them stands any more.
-    Unwritten(Request<Full<Bytes>>),
-}
-
-/// Sends on an idle connection. A request is sent again only where it provably was not written, so that one attempt is
-/// one POST.
-async fn send_on_idle(pool: &Pool, mut request: Request<Full<Bytes>>) -> Result<Sent, Failure> {
-    while let Some(mut connection) = pool.reuse().await {
+/// Sends on an idle connection, or else on a new one. A request is sent again only where it provably was not written, so
+/// that one attempt is one POST.
+async fn send(
+    pool: &Pool,
+    mut request: Request<Full<Bytes>>,
+    begun: Instant,
+    deadline: Instant,
+    late: impl Fn(Late) -> Failure,
+) -> Result<(Connection, http::Response<Incoming>), Failure> {
+    loop {
+        let idle = pool.reuse(begun, deadline).await.map_err(&late)?;
+        let is_new = idle.is_none();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            // Rare, and too large to be moved about with every attempt.
+            None => Box::pin(pool.dial(deadline)).await?,
+        };
         let (sender, driver) = connection.split();
-        match driver.along(sender.try_send_request(request)).await {
-            Ok(response) => return Ok(Sent::Answered(connection, response)),
+        match driver.along(deadline, sender.try_send_request(request)).await.map_err(&late)? {
+            Ok(response) => return Ok((connection, response)),
             Err(mut error) => match error.take_message() {
-                Some(unwritten) => request = unwritten,
-                None => return Err(broken(error.error())),
+                Some(unwritten) if !is_new => request = unwritten,
+                _ => return Err(broken(error.error())),
             },
         }
     }
-    Ok(Sent::Unwritten(request))
-}
-
-async fn send(
-    mut connection: Connection,
-    request: Request<Full<Bytes>>,
-) -> Result<(Connection, http::Response<Incoming>), Failure> {
-    let (sender, driver) = connection.split();
-    let answer = driver.along(sender.send_request(request)).await;
-    answer.map(|response| (connection, response)).map_err(|error| broken(&error))
 }
 
 fn broken(error: &hyper::Error) -> Failure {
@@ -146,14 +136,20 @@ enum End {
 }
 
 /// Reads the body while it is short enough.
-async fn read(driver: &mut Driver, body: &mut Incoming, kept: &mut Kept, keep: usize) -> End {
+async fn read(
+    driver: &mut Driver,
+    body: &mut Incoming,
+    kept: &mut Kept,
+    keep: usize,
+    deadline: Instant,
+) -> End {
     let mut read = 0;
     let read_max = keep.max(BODY_READ_MAX);
     while !body.is_end_stream() {
-        let frame = match driver.along(body.frame()).await {
-            None => break,
-            Some(Err(_)) => return End::BrokenOff,
-            Some(Ok(frame)) => frame,
+        let frame = match driver.along(deadline, body.frame()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(_))) | Err(Late) => return End::BrokenOff,
         };
         let Ok(data) = frame.into_data() else { continue };
         read += data.len();

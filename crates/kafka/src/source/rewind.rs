@@ -94,6 +94,8 @@ pub(super) fn place(youngest_ms: u64, now_ms: u64) -> Place {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use broker::{Body, Hop, Record};
 
     use super::*;
@@ -102,7 +104,7 @@ mod tests {
     fn received(offset: u64, published_ms: u64) -> Received {
         let body = Body::Foreign { bytes: "data".into(), reason: "a test".into() };
         let record = Record { key: None, body, hop: Hop::default(), letter: None };
-        Received { offset, published_ms, bytes: 4, record: Box::new(record) }
+        Received { offset, published_ms, bytes: 4, record: Arc::new(record) }
     }
 
     /// Began at 10; 10 and 11 were read, each taken in at its offset, and a marker was passed.

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
 
 use broker::{Lease, Record};
 
@@ -16,7 +17,7 @@ pub(super) struct Received {
     /// Size of the record as it came: its key, its value and its headers.
     pub(super) bytes: u32,
     /// A clone of it copies no payload.
-    pub(super) record: Box<Record>,
+    pub(super) record: Arc<Record>,
 }
 
 /// What a lease is on.
@@ -177,7 +178,7 @@ mod tests {
 
     fn held(offset: u64, key: Option<u128>) -> Held {
         let body = Body::Foreign { bytes: Bytes::new(), reason: String::new() };
-        let record = Box::new(Record { key: None, body, hop: Hop::default(), letter: None });
+        let record = Arc::new(Record { key: None, body, hop: Hop::default(), letter: None });
         let received = Received { offset, published_ms: 0, bytes: 10, record };
         Held { partition: 0, key, recalled: false, received }
     }

@@ -1,5 +1,6 @@
 //! The decisions on the state, without a broker.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::{Body, Credit, ErrorKind, Hop, Input, Key, Lease, PartState, Record, Settle};
@@ -19,7 +20,7 @@ const NUMBERS: [u32; 3] = [0, 1, 2];
 fn received(offset: u64, key: &str) -> Received {
     let body = Body::Foreign { bytes: Bytes::new(), reason: String::new() };
     let record = Record { key: Key::new(key.to_owned()), body, hop: Hop::default(), letter: None };
-    Received { offset, published_ms: 0, bytes: 10, record: Box::new(record) }
+    Received { offset, published_ms: 0, bytes: 10, record: Arc::new(record) }
 }
 
 /// Reads three partitions from offset 0 on.

@@ -362,7 +362,7 @@ fn received(message: &BorrowedMessage<'_>) -> (u32, Received) {
         offset: message.offset().cast_unsigned(),
         published_ms: message.timestamp().to_millis().map_or(0, |ms| u64::try_from(ms).unwrap_or(0)),
         bytes: u32::try_from(size).unwrap_or(u32::MAX),
-        record: Box::new(record),
+        record: Arc::new(record),
     };
     (message.partition().cast_unsigned(), received)
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use publish::Publisher;
 use telemetry::Telemetry;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
@@ -31,6 +32,7 @@ pub struct Subscriptions {
 struct Inner {
     tools: Tools,
     tasks: TaskTracker,
+    runtime: Handle,
     known: Mutex<BTreeMap<String, Known>>,
     /// What is known of the apps that subscriptions name.
     apps: Mutex<HashMap<String, bool>>,
@@ -69,11 +71,14 @@ struct Running {
 }
 
 impl Subscriptions {
-    pub fn new(publisher: Publisher, telemetry: Telemetry, push: Push) -> Self {
+    /// None yet. `runtime`: what they will run on, all on one thread at best, for each connection is driven by its
+    /// subscription's task, which any other thread that waits for sockets would only be woken for.
+    pub fn new(publisher: Publisher, telemetry: Telemetry, push: Push, runtime: Handle) -> Self {
         Self {
             inner: Arc::new(Inner {
                 tools: Tools { publisher, telemetry, push },
                 tasks: TaskTracker::new(),
+                runtime,
                 known: Mutex::default(),
                 apps: Mutex::default(),
                 changed: Arc::default(),
@@ -82,7 +87,7 @@ impl Subscriptions {
     }
 
     /// Starts a subscription: ensures it on its broker (retrying for ever while that is unavailable, `pending` until
-    /// then), opens it, delivers. To be called within a tokio runtime.
+    /// then), opens it, delivers.
     pub fn add(&self, spec: Spec) -> Result<(), Error> {
         self.check(&spec)?;
         let mut known = self.inner.known.lock();
@@ -103,7 +108,7 @@ impl Subscriptions {
             waiting: Vec::new(),
             opened_at: None,
         };
-        let task = self.inner.tasks.spawn(life.run()).abort_handle();
+        let task = self.inner.tasks.spawn_on(life.run(), &self.inner.runtime).abort_handle();
         known.insert(name, Known::Running(Running { shared, commands: sender, task }));
         Ok(())
     }

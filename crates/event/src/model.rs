@@ -164,7 +164,7 @@ impl Event {
     /// tell the mode by the beginning of the content type. Events within events are such.
     pub(crate) fn holds_an_event(&self) -> bool {
         const MEDIA_TYPE: &[u8] = b"application/cloudevents";
-        let content_type = self.data_content_type().unwrap_or_default().as_bytes();
+        let content_type = &self.head[self.place(Core::DataContentType)];
         content_type.get(..MEDIA_TYPE.len()).is_some_and(|head| head.eq_ignore_ascii_case(MEDIA_TYPE))
     }
 
@@ -207,10 +207,21 @@ impl Event {
         Some(self.core_text(core)).filter(|text| !text.is_empty())
     }
 
+    /// Its bytes, which share the event's memory and are not looked at; `None` where it is absent.
+    pub(crate) fn core_bytes(&self, core: Core) -> Option<Bytes> {
+        let place = self.place(core);
+        (!place.is_empty()).then(|| self.head.slice(place))
+    }
+
     fn core_text(&self, core: Core) -> &str {
+        self.text(self.place(core))
+    }
+
+    /// Where the value stands in the head; empty where it is absent.
+    fn place(&self, core: Core) -> Range<usize> {
         let at = core as usize;
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize + END.len_utf8());
-        self.text(start..self.ends[at] as usize)
+        start..self.ends[at] as usize
     }
 
     fn text(&self, range: Range<usize>) -> &str {

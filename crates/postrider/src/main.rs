@@ -8,6 +8,7 @@ mod failure;
 mod house;
 mod output;
 mod ports;
+mod runtimes;
 mod signals;
 
 use std::process::ExitCode;

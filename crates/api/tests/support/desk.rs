@@ -58,7 +58,12 @@ impl Server {
         let desk = Arc::new(Desk { driver: driver.clone(), drained: Mutex::default() });
         let publisher = super::publisher(&driver);
         let push = Push::new([]);
-        let subscriptions = Subscriptions::new(publisher.clone(), Telemetry::default(), push);
+        let subscriptions = Subscriptions::new(
+            publisher.clone(),
+            Telemetry::default(),
+            push,
+            tokio::runtime::Handle::current(),
+        );
         subscriptions.add(billing(&driver)).expect("the server starts");
         let readiness = Readiness::new();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use postrider_delivery::{Mode, Push, Spec, Status, Subscriptions, Webhook};
 use publish::{Item, Limits, Publisher, Topic};
 use telemetry::{Happened, Observer, Telemetry};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::webhook::PATIENCE;
@@ -116,7 +117,8 @@ impl House {
         let told = Arc::<Told>::default();
         let telemetry = Telemetry::new(vec![Box::new(Recorder(told.clone()))]);
         let publisher = Publisher::new(Limits::default(), telemetry.clone());
-        let subscriptions = Subscriptions::new(publisher.clone(), telemetry, Push::new([]));
+        let subscriptions =
+            Subscriptions::new(publisher.clone(), telemetry, Push::new([]), Handle::current());
         let house = Self { broker, publisher, subscriptions, told };
         house.publisher.set_topics(vec![house.topic("orders", true), house.topic("replies", true)]);
         house

@@ -62,22 +62,21 @@ pub(super) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Malforme
 /// Adds the event's headers and returns the body, for binary mode. `content-type` is replaced, or removed where the
 /// event has none.
 pub fn to_binary(event: &Event, encoding: Encoding, into: &mut HeaderMap<HeaderValue>) -> Bytes {
-    let shared = |text: &str| event.head.slice_ref(text.as_bytes());
     let raw =
-        |text| HeaderValue::from_maybe_shared(shared(text)).expect("attributes hold no control characters");
-    match (event.data_content_type(), event.implied_content_type()) {
+        |text: Bytes| HeaderValue::from_maybe_shared(text).expect("attributes hold no control characters");
+    match (event.core_bytes(Core::DataContentType), event.implied_content_type()) {
         (Some(named), _) => into.insert(CONTENT_TYPE, raw(named)),
         (None, Some(implied)) => into.insert(CONTENT_TYPE, HeaderValue::from_static(implied)),
         // What may stand there is not this event's.
         (None, None) => into.remove(CONTENT_TYPE),
     };
     into.insert(SPEC_VERSION, HeaderValue::from_static(crate::SPEC_VERSION));
-    let value = |text| match encoding {
-        Encoding::Percent => percent::encode(shared(text)),
+    let value = |text: Bytes| match encoding {
+        Encoding::Percent => percent::encode(text),
         Encoding::Raw => raw(text),
     };
     for core in Core::ALL {
-        if let (Some(name), Some(text)) = (header_name(core), event.core(core)) {
+        if let (Some(name), Some(text)) = (header_name(core), event.core_bytes(core)) {
             into.insert(name, value(text));
         }
     }
@@ -86,14 +85,14 @@ pub fn to_binary(event: &Event, encoding: Encoding, into: &mut HeaderMap<HeaderV
     //# MUST be mapped to HTTP headers with the same name as the attribute name but
     //# prefixed with `ce-`.
     for (attribute, _, text) in event.packed_extensions() {
-        into.insert(extension_name(attribute), value(text));
+        into.insert(extension_name(attribute), value(event.head.slice_ref(text.as_bytes())));
     }
     event.data().map_or_else(Bytes::new, |data| data.bytes().clone())
 }
 
 /// The event's `id` as a header's value, percent-encoded as `ce-id` is by default.
 pub fn id(event: &Event) -> HeaderValue {
-    value(event.head.slice_ref(event.id().as_bytes()))
+    value(event.core_bytes(Core::Id).unwrap_or_default())
 }
 
 /// Any bytes as a header's value, percent-encoded as attributes are by default: what is read back from it is the same
@@ -108,8 +107,9 @@ pub fn fits_binary(event: &Event) -> bool {
     // HTTP WebHook 1.0.2, 2.1:
     //# The `Content-Type` header MUST be carried and the request MUST
     //# carry a notification payload of the given content type.
-    let has_payload =
-        event.content_type().is_some() && event.data().is_some_and(|data| !data.bytes().is_empty());
+    let has_type =
+        event.core_bytes(Core::DataContentType).is_some() || event.implied_content_type().is_some();
+    let has_payload = has_type && event.data().is_some_and(|data| !data.bytes().is_empty());
     has_payload && !event.holds_an_event()
 }
 

@@ -5,19 +5,15 @@ use config::Loaded;
 use crate::cli::{ConfigArgs, LogArgs, LogFormat, RunArgs};
 use crate::failure::Failure;
 use crate::house::{self, House};
+use crate::runtimes::Runtimes;
 use crate::signals::Signals;
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     init_logging(&args.log)?;
     let loaded = load(&args.config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(worker_threads())
-        .thread_name("postrider")
-        .enable_all()
-        .build()?;
-    let ended = runtime.block_on(async {
+    Runtimes::new()?.run(|deliveries| async {
         let mut signals = Signals::new()?;
-        let house = House::build(loaded, Vec::new()).await?;
+        let house = House::build(loaded, Vec::new(), deliveries).await?;
         let addresses = house.addresses();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -29,15 +25,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         let running = house.start()?;
         let why = signals.next().await;
         running.end(why, &mut signals).await
-    });
-    // A disk that hangs must not keep the process.
-    runtime.shutdown_background();
-    ended
-}
-
-/// A sidecar shares its cores with the service: two workers carry more than a pod's traffic.
-fn worker_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(2)
+    })
 }
 
 fn init_logging(args: &LogArgs) -> Result<(), Failure> {

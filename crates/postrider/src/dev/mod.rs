@@ -9,12 +9,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::DevArgs;
 use crate::failure::Failure;
 use crate::house::{Addresses, House};
+use crate::runtimes::Runtimes;
 use crate::signals::Signals;
 use crate::{output, ports};
 
@@ -23,13 +25,10 @@ use self::terminal::{Terminal, say};
 pub(crate) fn run(args: DevArgs) -> Result<(), Failure> {
     // The terminal shows what happens to events; the log is for what is wrong.
     telemetry::init_logging(telemetry::LogFormat::Text, "warn").map_err(Failure::usage)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = runtime.block_on(dev(args));
-    runtime.shutdown_background();
-    ended
+    Runtimes::new()?.run(|deliveries| dev(args, deliveries))
 }
 
-async fn dev(args: DevArgs) -> Result<(), Failure> {
+async fn dev(args: DevArgs, deliveries: Handle) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let sample = match &args.forward_to {
@@ -39,7 +38,7 @@ async fn dev(args: DevArgs) -> Result<(), Failure> {
     let target = settings::target(&args, sample)?;
     let config = settings::config(&args, &target)?;
     let mut signals = Signals::new()?;
-    let house = House::build(config, vec![Box::new(Terminal)]).await?;
+    let house = House::build(config, vec![Box::new(Terminal)], deliveries).await?;
     let addresses = house.addresses().clone();
     let running = house.start()?;
     running.ready().await;

@@ -19,6 +19,7 @@ use ::config::{Config, Loaded};
 use delivery::Subscriptions;
 use publish::Publisher;
 use telemetry::{Metrics, Observer, Telemetry};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,8 +56,12 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Opens the brokers and takes the addresses. Runs nothing.
-    pub(crate) async fn build(loaded: Loaded, observers: Vec<Box<dyn Observer>>) -> Result<Self, Failure> {
+    /// Opens the brokers and takes the addresses. Runs nothing. `deliveries`: what the subscriptions are to run on.
+    pub(crate) async fn build(
+        loaded: Loaded,
+        observers: Vec<Box<dyn Observer>>,
+        deliveries: Handle,
+    ) -> Result<Self, Failure> {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -74,8 +79,8 @@ impl House {
         let publisher = Publisher::new(limits, telemetry.clone());
         publisher.set_topics(plan::topics(&config, &drivers)?);
         let origins = plan::origins(&config)?;
-        let subscriptions =
-            Subscriptions::new(publisher.clone(), telemetry.clone(), delivery::Push::new(origins));
+        let push = delivery::Push::new(origins);
+        let subscriptions = Subscriptions::new(publisher.clone(), telemetry.clone(), push, deliveries);
         let specs = plan::subscriptions(&config, &drivers)?;
         Ok(Self {
             config,

@@ -7,7 +7,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// Two runtimes: one for what comes in, one for what goes out.
 ///
 /// Deliveries have a thread of their own, with sockets that nobody else waits for. On threads that share their sockets,
-/// each answer of a webhook wakes one of them that sleeps, to wake the one that works: a third of what a delivery took.
+/// answers of webhooks wake the one that sleeps, which has nothing to do but to tell the one that works: a twelfth of
+/// what a delivery takes.
 #[derive(Debug)]
 pub(crate) struct Runtimes {
     main: Runtime,

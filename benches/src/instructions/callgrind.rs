@@ -10,13 +10,11 @@ use tempfile::TempDir;
 
 use crate::sidecar::{Setup, Sidecar};
 
-/// How a program is run whose instructions are counted: so that as little as can be is a matter of chance. One worker
-/// thread, so that no other takes part in the work now and then. Memory from the caches of malloc's threads, for how long
-/// malloc looks for a free chunk elsewhere depends on how the heap happens to lie: 3 % of a publish. Whole events have
-/// to fit these caches.
-const REPEATABLY: [&str; 6] = [
+/// How a program is run whose instructions are counted: so that as little as can be is a matter of chance. Memory from
+/// the caches of malloc's threads, for how long malloc looks for a free chunk elsewhere depends on how the heap happens
+/// to lie: 3 % of a publish. Whole events have to fit these caches.
+const REPEATABLY: [&str; 5] = [
     "env",
-    "TOKIO_WORKER_THREADS=1",
     "GLIBC_TUNABLES=glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=60000",
     "valgrind",
     "--quiet",

@@ -12,14 +12,8 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    const FIRST: Duration = Duration::from_millis(100);
-
-    pub(crate) fn new(max: Duration) -> Self {
-        Self::between(Self::FIRST, max)
-    }
-
     /// From the first wait to the longest, a random part of each aside.
-    pub(crate) fn between(first: Duration, max: Duration) -> Self {
+    pub(crate) fn between([first, max]: [Duration; 2]) -> Self {
         Self { waits: Self::waits(first, max), first, max }
     }
 
@@ -48,11 +42,12 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_bound_and_begin_anew() {
-        let mut backoff = Backoff::new(Duration::from_secs(1));
+        let first = Duration::from_millis(100);
+        let mut backoff = Backoff::between([first, Duration::from_secs(1)]);
         let waits: Vec<Duration> = (0..10).map(|_| backoff.wait()).collect();
-        assert!(waits[0] >= Backoff::FIRST && waits[0] <= Backoff::FIRST * 2, "{waits:?}");
+        assert!(waits[0] >= first && waits[0] <= first * 2, "{waits:?}");
         assert!(waits[9] >= Duration::from_secs(1) && waits[9] <= Duration::from_secs(2), "{waits:?}");
         backoff.reset();
-        assert!(backoff.wait() <= Backoff::FIRST * 2);
+        assert!(backoff.wait() <= first * 2);
     }
 }

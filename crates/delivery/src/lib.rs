@@ -24,6 +24,7 @@ mod spec;
 mod status;
 mod story;
 mod subscriptions;
+mod waits;
 
 pub use error::Error;
 pub use letters::{LetterFilter, LetterGroup, LetterView, Letters};
@@ -31,3 +32,4 @@ pub use push::{Origin, Push};
 pub use spec::{Answer, Mode, Spec, Webhook};
 pub use status::{Part, Status, StuckKey};
 pub use subscriptions::Subscriptions;
+pub use waits::{Waits, answered};

@@ -12,21 +12,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::actor::Actor;
-use crate::backoff::Backoff;
 use crate::push::Push;
 use crate::shared::{Command, Shared};
+use crate::waits::{Waits, answered};
 use crate::{Error, Spec};
 
-/// Longest wait between tries to reach a broker.
-const UNREACHABLE_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Waits before another try where the broker said no: only an operator's change can help, and with a random part of as
-/// much again the last is how late it is noticed at worst. No restart is needed, ever.
-const REFUSED_WAITS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 /// A source that was open for so long was well: what befalls it then is a new story.
 const WELL: Duration = Duration::from_secs(60);
-/// When status says that a broker takes long to answer, and when what was asked of it is asked anew.
-const SLOW: Duration = Duration::from_secs(5);
-const UNANSWERED: Duration = Duration::from_secs(60);
 
 /// What every subscription of this process works with.
 #[derive(Clone, Debug)]
@@ -50,20 +42,6 @@ pub(crate) struct Life {
     pub(crate) opened_at: Option<Instant>,
 }
 
-/// How long to wait before the next try, by what went wrong.
-#[derive(Debug)]
-struct Waits {
-    unreachable: Backoff,
-    refused: Backoff,
-}
-
-impl Waits {
-    fn new() -> Self {
-        let [first, last] = REFUSED_WAITS;
-        Self { unreachable: Backoff::new(UNREACHABLE_WAIT_MAX), refused: Backoff::between(first, last) }
-    }
-}
-
 /// How a period of delivering ended.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -78,12 +56,12 @@ impl Life {
     /// Runs until drained. A panic anywhere below costs the open attempts and what was not flushed, and no event: the
     /// broker hands out again what was not settled.
     pub(crate) async fn run(mut self) {
-        let mut waits = Waits::new();
+        let mut waits = Waits::default();
         loop {
             self.opened_at = None;
             let end = AssertUnwindSafe(self.period()).catch_unwind().await;
             if self.opened_at.is_some_and(|at| at.elapsed() > WELL) {
-                waits = Waits::new();
+                waits = Waits::default();
             }
             let wait = match end {
                 Ok(End::Drained) => break,
@@ -105,11 +83,10 @@ impl Life {
 
     /// From ensuring to the end of the source.
     async fn period(&mut self) -> End {
-        let opening = answered(
-            self.shared.clone(),
-            open(self.spec.clone(), self.shared.clone(), self.tools.publisher.clone()),
-        );
-        let source = match self.meanwhile(opening).await {
+        let shared = self.shared.clone();
+        let tell = move |slow| shared.set_state("pending", Some(slow));
+        let opening = open(self.spec.clone(), self.shared.clone(), self.tools.publisher.clone());
+        let source = match self.meanwhile(Box::pin(answered("the subscription", opening, tell))).await {
             Some(Ok(source)) => source,
             Some(Err(error)) => return End::Lost(error),
             None => return if self.drain.is_some() { End::Drained } else { End::Reopen },
@@ -179,10 +156,9 @@ impl Life {
     }
 
     fn tell_lost(&self, error: &broker::Error, waits: &mut Waits) -> Duration {
-        let (state, wait) = match error.is_temporary() {
-            true => ("pending", waits.unreachable.wait()),
-            false => ("failed", waits.refused.wait()),
-        };
+        let temporary = error.is_temporary();
+        let state = if temporary { "pending" } else { "failed" };
+        let wait = waits.wait(temporary);
         tracing::warn!(subscription = self.spec.name, %error, state, retry_in = ?wait, "the subscription is not open");
         self.shared.set_closed(state, error.message.clone());
         wait
@@ -190,7 +166,7 @@ impl Life {
 
     fn tell_panic(&self, panic: &(dyn std::any::Any + Send), waits: &mut Waits) -> Duration {
         let message = panic_message(panic);
-        let wait = waits.unreachable.wait();
+        let wait = waits.wait(true);
         tracing::error!(
             subscription = self.spec.name,
             message,
@@ -208,24 +184,6 @@ pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 }
 
 type Opened = Result<Box<dyn Source>, broker::Error>;
-
-/// Says when the broker takes long, and gives up on it when it seems never to answer: what is asked anew may succeed.
-fn answered(shared: Arc<Shared>, opening: BoxFuture<'static, Opened>) -> BoxFuture<'static, Opened> {
-    Box::pin(async move {
-        let mut opening = opening;
-        if let Ok(opened) = tokio::time::timeout(SLOW, &mut opening).await {
-            return opened;
-        }
-        let slow = format!("the broker has not answered for {} s yet", SLOW.as_secs());
-        shared.set_state("pending", Some(slow));
-        let opened = tokio::time::timeout(UNANSWERED - SLOW, opening).await;
-        opened.unwrap_or_else(|_| {
-            let why =
-                format!("the broker has not answered within {} s; it is asked again", UNANSWERED.as_secs());
-            Err(broker::Error::new(broker::ErrorKind::Unavailable, why))
-        })
-    })
-}
 
 /// Makes the subscription, its dead-letter topic, the subscription on that, and its reply topic durable, then opens the
 /// first. The source hands nothing out before it is granted credit.

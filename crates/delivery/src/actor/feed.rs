@@ -15,8 +15,8 @@ use crate::held::{Held, Holder};
 pub(super) const BUFFER_BYTES: u64 = 32 * 1024 * 1024;
 /// Most letters that a redrive's filter leaves out: they are held until it ends, at tens of bytes each.
 pub(super) const LEFT_OUT_MAX: u32 = 1_000_000;
-/// Longest wait after a temporary error of a source.
-const ERROR_WAIT_MAX: Duration = Duration::from_secs(5);
+/// First and longest wait after a temporary error of a source.
+const ERROR_WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -48,7 +48,7 @@ impl Feed {
             left_out_bytes: 0,
             resting_until: None,
             trouble: None,
-            backoff: Backoff::new(ERROR_WAIT_MAX),
+            backoff: Backoff::between(ERROR_WAITS),
             caught_up: false,
             chosen,
             last_input: Instant::now(),

@@ -106,7 +106,10 @@ async fn a_broker_that_never_answers_is_told_and_asked_anew() {
     start(&house, "billing", &mischief);
     let pending = until(&house, |status| status.reason.as_deref() != Some("starting")).await;
     let reason = pending.reason.unwrap_or_default();
-    assert!(pending.state == "pending" && reason.contains("has not answered for 5 s"), "{reason}");
+    assert!(
+        pending.state == "pending" && reason.contains("has not answered about the subscription for 5 s"),
+        "{reason}"
+    );
     assert!(house.subscriptions.pending_brokers()["local"].contains("has not answered"));
     until(&house, |status| status.state == "running" && status.reason.is_none()).await;
 }

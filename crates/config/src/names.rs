@@ -1,6 +1,7 @@
 //! The grammars of names. What a name may be is what every broker takes, so that a switch of brokers never fails for it.
 
 use crate::broker::BrokerKind;
+use crate::resolve::DEAD_LETTER_SUFFIX;
 
 /// Longest name of a service or a subscription, in bytes.
 const NAME_MAX: usize = 100;
@@ -11,8 +12,8 @@ const TOPIC_MAX: usize = 200;
 /// Longest prefix, in bytes.
 const PREFIX_MAX: usize = 60;
 
-/// Longest durable name, in bytes: with `.dead-letter` behind it, it is still a topic of Kafka.
-pub(crate) const DURABLE_MAX: usize = KAFKA_MAX - ".dead-letter".len();
+/// Longest durable name, in bytes: with what a dead-letter topic adds, it is still a topic of Kafka.
+pub(crate) const DURABLE_MAX: usize = KAFKA_MAX - DEAD_LETTER_SUFFIX.len();
 
 /// Longest topic of Kafka (`Topic.MAX_NAME_LENGTH`, from the length of a file name).
 const KAFKA_MAX: usize = 249;

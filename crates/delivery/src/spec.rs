@@ -20,6 +20,8 @@ pub struct Spec {
     pub policy: engine::Policy,
     /// Where dead letters go.
     pub dead_letter: publish::Topic,
+    /// Its durable name on that topic, under which dead letters are delivered again.
+    pub redrive_name: String,
     /// Where an event in a webhook's answer is published before the delivery is done (a logical topic).
     pub reply_topic: Option<String>,
     /// The app whose health gates deliveries, where one is configured.
@@ -66,7 +68,7 @@ impl Spec {
     /// The durable subscription on the dead-letter topic: what it has not settled are the letters that stand there.
     pub(crate) fn redrive(&self, until: Option<broker::Position>) -> broker::Subscription {
         broker::Subscription {
-            name: format!("{}.redrive", self.durable.name),
+            name: self.redrive_name.clone(),
             topic: self.dead_letter.on_broker.to_string(),
             start: broker::Start::Earliest,
             ordered: self.durable.ordered,
@@ -88,6 +90,7 @@ impl Spec {
     /// Whether a subscription that runs as `self` has to be closed and opened anew to run as `other`.
     pub(crate) fn differs_on_the_broker(&self, other: &Self) -> bool {
         self.durable != other.durable
+            || self.redrive_name != other.redrive_name
             || !Arc::ptr_eq(&self.driver, &other.driver)
             || self.dead_letter.on_broker != other.dead_letter.on_broker
             || !Arc::ptr_eq(&self.dead_letter.driver, &other.dead_letter.driver)

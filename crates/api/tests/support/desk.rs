@@ -129,6 +129,7 @@ fn billing(driver: &Arc<Fake>) -> Spec {
         },
         policy: policy(),
         dead_letter: publish::Topic { open: false, ..super::topic(driver, "orders.dead-letter", &[]) },
+        redrive_name: "shop.billing.redrive".into(),
         reply_topic: None,
         app: None,
     }

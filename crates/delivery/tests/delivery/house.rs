@@ -160,6 +160,7 @@ impl House {
             },
             policy: policy(),
             dead_letter: self.topic(&format!("{name}.dead"), false),
+            redrive_name: format!("dev.shop.{name}.redrive"),
             reply_topic: None,
             app: None,
         }

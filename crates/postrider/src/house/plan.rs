@@ -124,6 +124,7 @@ fn subscription(
         webhook: webhook(settings, uri),
         policy: policy(settings, stored),
         dead_letter: dead_letter_topic(config, drivers, name)?,
+        redrive_name: config.redrive_name(name),
         reply_topic: settings.reply_topic.clone(),
         app: config.app_of(settings).map(app_health::name),
     })
@@ -215,7 +216,7 @@ fn policy(settings: &config::Subscription, stored: bool) -> engine::Policy {
 pub(super) fn origins(config: &Config) -> Result<Vec<delivery::Origin>, Failure> {
     let allow = config.webhooks.allow.iter();
     allow
-        .map(|origin| delivery::Origin::parse(&format!("http://{}:{}", origin.host, origin.port)))
+        .map(|origin| delivery::Origin::parse(&origin.to_string()))
         .collect::<Result<_, _>>()
         .map_err(|why| Failure::usage(format!("webhooks.allow: {why}")))
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::{Outcome, Receipt, RefusalKind};
-use telemetry::{Accepted, Happened, Telemetry, Trace};
+use telemetry::{Happened, Telemetry, Trace};
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Permit;
@@ -117,8 +117,7 @@ impl Story {
         }
         if durable > 0 {
             let latency = begun.elapsed();
-            let by = Accepted::Broker;
-            telemetry.tell(Happened::Accepted { topic, broker, by, events: durable, bytes, latency, trace });
+            telemetry.tell(Happened::Accepted { topic, broker, events: durable, bytes, latency, trace });
         }
         if unknown > 0 {
             telemetry.tell(Happened::Unknown { topic, broker, events: unknown, trace });

@@ -15,7 +15,6 @@ pub enum Happened<'a> {
     Accepted {
         topic: &'a str,
         broker: &'a str,
-        by: Accepted,
         events: u64,
         bytes: u64,
         latency: Duration,
@@ -123,12 +122,6 @@ pub enum Happened<'a> {
         broker: &'a str,
         reason: Option<&'a str>,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Accepted {
-    Broker,
-    Spool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

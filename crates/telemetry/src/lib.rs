@@ -9,7 +9,7 @@ mod logging;
 mod metrics;
 mod shown;
 
-pub use happened::{Accepted, AttemptResult, Happened, Trace};
+pub use happened::{AttemptResult, Happened, Trace};
 pub use log::Log;
 pub use logging::{LogFormat, LoggingError, init_logging};
 pub use metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Metrics};

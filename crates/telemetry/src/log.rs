@@ -39,7 +39,7 @@ impl Log {
     /// What happens to single events.
     fn event(&self, happened: &Happened<'_>) {
         match happened {
-            Happened::Accepted { topic, broker, events, bytes, latency, trace, .. } => {
+            Happened::Accepted { topic, broker, events, bytes, latency, trace } => {
                 debug!(topic, broker, events, bytes, ?latency, trace = %id(trace), "accepted");
             }
             // A full topic stays so until somebody acts.

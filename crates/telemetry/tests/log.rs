@@ -88,7 +88,6 @@ fn a_flood_of_letters_is_cut_and_what_happens_to_every_event_is_not_shown() {
     let accepted = Happened::Accepted {
         topic: "orders",
         broker: "local",
-        by: postrider_telemetry::Accepted::Broker,
         events: 1,
         bytes: 1,
         latency: Duration::ZERO,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_telemetry::{Accepted, AttemptResult, Happened, Metrics, Telemetry};
+use postrider_telemetry::{AttemptResult, Happened, Metrics, Telemetry};
 
 fn told(happened: &[Happened<'_>]) -> (Metrics, String) {
     let metrics = Metrics::new("1.2.3");
@@ -24,7 +24,6 @@ fn publishing_is_counted_by_outcome() {
     let accepted = |events, bytes| Happened::Accepted {
         topic: "orders",
         broker: "local",
-        by: Accepted::Broker,
         events,
         bytes,
         latency,

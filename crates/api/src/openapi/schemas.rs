@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 pub(crate) struct Accepted {
     id: String,
     source: String,
-    /// By what: `broker` or `spool`.
+    /// By what: `broker`.
     accepted: String,
     /// Opaque.
     position: String,

@@ -15,7 +15,7 @@ use crate::AttemptResult;
 struct SentLabels {
     messaging_destination_name: String,
     postrider_broker: String,
-    /// `broker` or `spool`.
+    /// `broker`, as in the answer.
     postrider_accepted: &'static str,
 }
 
@@ -211,17 +211,13 @@ impl Families {
     }
 
     pub(super) fn topic(&self, topic: &str, broker: &str) -> Topic {
-        let sent = |postrider_accepted| {
-            self.sent.get_or_create_owned(&SentLabels {
-                messaging_destination_name: topic.to_owned(),
-                postrider_broker: broker.to_owned(),
-                postrider_accepted,
-            })
-        };
         let labels = TopicLabels { topic: topic.to_owned(), broker: broker.to_owned() };
         Topic {
-            sent_broker: sent("broker"),
-            sent_spool: sent("spool"),
+            sent: self.sent.get_or_create_owned(&SentLabels {
+                messaging_destination_name: topic.to_owned(),
+                postrider_broker: broker.to_owned(),
+                postrider_accepted: "broker",
+            }),
             sent_bytes: self.sent_bytes.get_or_create_owned(&labels),
             unknown: self.unknown.get_or_create_owned(&labels),
             send_duration: self.operation.get_or_create_owned(&OperationLabels {

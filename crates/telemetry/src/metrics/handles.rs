@@ -9,8 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 /// The series of a topic on a broker.
 #[derive(Debug)]
 pub(super) struct Topic {
-    pub(super) sent_broker: Counter,
-    pub(super) sent_spool: Counter,
+    pub(super) sent: Counter,
     pub(super) sent_bytes: Counter,
     pub(super) unknown: Counter,
     pub(super) send_duration: Histogram,

@@ -14,7 +14,7 @@ use families::Families;
 use handles::{Subscription, Table, Topic};
 use prometheus_client::registry::Registry;
 
-use crate::{Accepted, AttemptResult, Happened, Observer};
+use crate::{AttemptResult, Happened, Observer};
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -93,12 +93,9 @@ impl Observer for Metrics {
     fn observe(&self, happened: &Happened<'_>) {
         let inner = &*self.inner;
         match *happened {
-            Happened::Accepted { topic, broker, by, events, bytes, latency, .. } => {
+            Happened::Accepted { topic, broker, events, bytes, latency, .. } => {
                 inner.topic(topic, broker, |t| {
-                    match by {
-                        Accepted::Broker => t.sent_broker.inc_by(events),
-                        Accepted::Spool => t.sent_spool.inc_by(events),
-                    };
+                    t.sent.inc_by(events);
                     t.sent_bytes.inc_by(bytes);
                     t.send_duration.observe(latency.as_secs_f64());
                 });

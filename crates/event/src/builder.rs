@@ -67,11 +67,6 @@ impl Builder {
         self
     }
 
-    pub fn without_data(mut self) -> Self {
-        self.data = None;
-        self
-    }
-
     /// Takes an attribute out again.
     pub fn without(mut self, attribute: &str) -> Self {
         self.draft.remove(attribute);

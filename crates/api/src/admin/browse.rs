@@ -65,7 +65,7 @@ pub(super) async fn browse(
         Ok::<_, broker::Error>(page.map(|page| (page, pages)))
     });
     let mut response = Response::new(axum::body::Body::from_stream(stream));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(event::http::LINES));
     Ok(response)
 }
 

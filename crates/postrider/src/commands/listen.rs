@@ -60,8 +60,7 @@ impl Target {
         let body = if event::http::fits_binary(event) {
             event::http::to_binary(event, event::http::Encoding::Percent, &mut headers)
         } else {
-            headers
-                .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/cloudevents+json"));
+            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(event::http::STRUCTURED));
             let mut body = Vec::new();
             event::json::write(event, &mut body);
             body.into()

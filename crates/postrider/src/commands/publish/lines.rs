@@ -33,7 +33,7 @@ pub(super) async fn publish(client: &Client, path: &str, args: &PublishArgs) -> 
     }
     let (input, size) = open(args.file.as_deref().unwrap_or(Path::new("-"))).await?;
     let bar = progress(size);
-    let mut headers = vec![("content-type", "application/x-ndjson")];
+    let mut headers = vec![("content-type", event::http::LINES)];
     if let Some(key) = &args.key {
         headers.push(("postrider-key", key));
     }

@@ -50,7 +50,7 @@ fn read(base: u64, text: &str) {
     // Reading goes on: what was settled is skipped, what was not is handed out.
     for offset in next..next.saturating_add(300).min(i64::MAX as u64 - 1) {
         let settled = progress.is_settled(offset);
-        let (received, _) = progress.receive(offset, 7);
+        let (received, _) = progress.receive(offset);
         assert_eq!(received == Received::Settled, settled, "offset {offset}");
     }
     assert!(encode(&progress, CHARS_MAX).text.len() <= CHARS_MAX);

@@ -48,7 +48,7 @@ mod tests {
     /// 100 is stuck, and all from 101 up to 5000 is settled.
     fn stuck() -> Committed {
         let mut progress = Progress::new(100);
-        progress.receive(100, 0);
+        progress.receive(100);
         progress.settle_range(101, 5000);
         Committed { offset: progress.base(), metadata: progress.encode(4096).text }
     }

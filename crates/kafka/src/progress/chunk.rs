@@ -6,76 +6,44 @@ pub(super) const SIZE: u64 = 256;
 /// One bit an offset of a chunk, the lowest first. Set: unsettled.
 pub(super) type Bits = [u64; 4];
 
-/// Which offsets of a chunk are unsettled, and the caller's entry of each.
-///
-/// The entries stand side by side, in the order of their offsets: an offset's entry is found by counting the bits below
-/// its own. An array of 256 would spare the count, but a stuck offset would cost a kilobyte, and there may be a million
-/// chunks with one of them each. Taking one out moves half a kilobyte on average, which costs no more than the search
-/// for the chunk did.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Chunk {
-    bits: Bits,
-    entries: Vec<u32>,
-}
+/// Which offsets of a chunk are unsettled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Chunk(Bits);
 
 impl Chunk {
+    /// How many are unsettled.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.entries.capacity()
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     pub(super) fn bits(&self) -> &Bits {
-        &self.bits
+        &self.0
     }
 
     /// The first unsettled index.
     pub(super) fn first(&self) -> Option<u8> {
-        ones(&self.bits).next()
+        ones(&self.0).next()
     }
 
-    /// Appends an index above all others.
-    pub(super) fn push(&mut self, index: u8, entry: u32) {
-        debug_assert!(
-            last_zero_below(&self.bits.map(|word| !word), SIZE) < Some(index.into()),
-            "filled in order"
-        );
-        self.bits[usize::from(index >> 6)] |= 1 << (index & 63);
-        self.entries.push(entry);
+    pub(super) fn contains(&self, index: u8) -> bool {
+        let (word, bit) = place(index);
+        self.0[word] & bit != 0
     }
 
-    pub(super) fn get(&self, index: u8) -> Option<u32> {
-        self.rank(index).map(|at| self.entries[at])
+    pub(super) fn insert(&mut self, index: u8) {
+        let (word, bit) = place(index);
+        self.0[word] |= bit;
     }
 
-    pub(super) fn remove(&mut self, index: u8) -> Option<u32> {
-        let at = self.rank(index)?;
-        self.bits[usize::from(index >> 6)] &= !(1 << (index & 63));
-        let entry = self.entries.remove(at);
-        // What one stuck offset leaves behind must not be a kilobyte.
-        if self.entries.capacity() >= 32 && self.entries.len() <= self.entries.capacity() / 4 {
-            self.entries.shrink_to(self.entries.capacity() / 2);
-        }
-        Some(entry)
+    pub(super) fn remove(&mut self, index: u8) {
+        let (word, bit) = place(index);
+        self.0[word] &= !bit;
     }
+}
 
-    /// The unsettled indexes and their entries, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, u32)> + '_ {
-        ones(&self.bits).zip(self.entries.iter().copied())
-    }
-
-    /// How many unsettled indexes are below this one, where it is unsettled itself.
-    fn rank(&self, index: u8) -> Option<usize> {
-        let (word, bit) = (usize::from(index >> 6), 1 << (index & 63));
-        if self.bits[word] & bit == 0 {
-            return None;
-        }
-        let below: u32 = self.bits[..word].iter().map(|bits| bits.count_ones()).sum();
-        Some((below + (self.bits[word] & (bit - 1)).count_ones()) as usize)
-    }
+/// The word of an index, and its bit there.
+fn place(index: u8) -> (usize, u64) {
+    (usize::from(index >> 6), 1 << (index & 63))
 }
 
 /// The indexes whose bits are set, in order.

@@ -1,10 +1,9 @@
 //! What a partition's reader has settled, and how that travels in a commit's metadata.
 //!
 //! Offsets below [`Progress::base`] are settled: it is the offset to commit. Between it and [`Progress::next`] stands what
-//! was read; the unsettled offsets there are kept, each with the caller's entry, and all others are settled. So a hole
-//! costs nothing, be it of compaction or of a transaction's marker, and memory follows what is unsettled, not how far it is
-//! spread. What is known of offsets from `next` on came from a commit ([`Progress::restore`]): which of them whoever
-//! committed had settled.
+//! was read; the unsettled offsets there are kept, a bit each, and all others are settled. So a hole costs nothing, be it
+//! of compaction or of a transaction's marker, and memory follows what is unsettled, not how far it is spread. What is
+//! known of offsets from `next` on came from a commit ([`Progress::restore`]): which of them whoever committed had settled.
 //!
 //! ```text
 //!    settled   │ ██ ░ █ ░░░ ██ ░ │ ▒ ▒▒▒ ▒          █ unsettled, held   ░ settled or a hole
@@ -55,8 +54,8 @@ pub(crate) enum Received {
     New,
     /// Settled before: skip it.
     Settled,
-    /// Held already, with this entry, which stays: it was fetched twice.
-    Known { entry: u32 },
+    /// Held already: it was fetched twice.
+    Known,
 }
 
 /// Offsets that were passed over, and so are settled now.
@@ -142,19 +141,19 @@ impl Progress {
     }
 
     /// An offset was read. They come in order; those that are jumped over do not exist, and are settled.
-    pub(crate) fn receive(&mut self, offset: u64, entry: u32) -> (Received, Passed) {
+    pub(crate) fn receive(&mut self, offset: u64) -> (Received, Passed) {
         if offset < self.next {
-            let known = self.entry(offset);
-            return (known.map_or(Received::Settled, |entry| Received::Known { entry }), Passed::default());
+            let received = if self.is_held(offset) { Received::Known } else { Received::Settled };
+            return (received, Passed::default());
         }
         let passed = if offset > self.next { self.skip_to(offset) } else { Passed::default() };
         if offset < self.next {
             return (Received::Settled, passed);
         }
         let chunk = self.chunks.entry(offset / SIZE).or_default();
-        let before = codec::chunk_bound(chunk.len());
-        chunk.push(index(offset), entry);
-        self.chunks_bound += codec::chunk_bound(chunk.len()) - before;
+        let before = chunk.len();
+        chunk.insert(index(offset));
+        self.chunks_bound += codec::chunk_bound(before + 1) - codec::chunk_bound(before);
         self.held += 1;
         self.next = offset + 1;
         if !self.ahead.is_empty() {
@@ -182,17 +181,19 @@ impl Progress {
     }
 
     /// Retention took everything below `low`: returns how many offsets were lost, that is neither read nor settled.
-    /// What is held stays held, for the caller has it; [`entries_in`](Self::entries_in) tells which.
+    /// What is held stays held, for the caller has it; [`held_in`](Self::held_in) tells which.
     pub(crate) fn lose_below(&mut self, low: u64) -> u64 {
         let passed = self.skip_to(low);
         passed.awaited + passed.unknown
     }
 
-    /// Settles a held offset and returns its entry. What is not held is left alone.
-    pub(crate) fn settle(&mut self, offset: u64) -> Option<u32> {
+    /// Settles a held offset; returns whether it was held. What is not is left alone.
+    pub(crate) fn settle(&mut self, offset: u64) -> bool {
         let number = offset / SIZE;
-        let chunk = self.chunks.get_mut(&number)?;
-        let entry = chunk.remove(index(offset))?;
+        let Some(chunk) = self.chunks.get_mut(&number).filter(|chunk| chunk.contains(index(offset))) else {
+            return false;
+        };
+        chunk.remove(index(offset));
         let left = chunk.len();
         self.chunks_bound -= codec::chunk_bound(left + 1) - codec::chunk_bound(left);
         if left == 0 {
@@ -203,46 +204,39 @@ impl Progress {
         if !self.notes.is_empty() {
             self.notes.remove(offset);
         }
-        Some(entry)
+        true
     }
 
-    /// Settles all of `from..to`, also what was not read yet, and returns the entries of what was held.
-    pub(crate) fn settle_range(&mut self, from: u64, to: u64) -> Vec<u32> {
-        let held: Vec<(u64, u32)> = self.entries_in(from, to).collect();
-        for (offset, _) in &held {
-            self.settle(*offset);
+    /// Settles all of `from..to`, also what was not read yet.
+    pub(crate) fn settle_range(&mut self, from: u64, to: u64) {
+        let held: Vec<u64> = self.held_in(from, to).collect();
+        for offset in held {
+            self.settle(offset);
         }
         if to > self.next && from < to {
             self.ahead.settle(from.max(self.next), to);
             self.next = self.ahead.forget_below(self.next);
             self.revision += 1;
         }
-        held.into_iter().map(|(_, entry)| entry).collect()
     }
 
-    /// The entry of a held offset.
-    pub(crate) fn entry(&self, offset: u64) -> Option<u32> {
-        self.chunks.get(&(offset / SIZE))?.get(index(offset))
+    /// Whether an offset was read and is unsettled.
+    fn is_held(&self, offset: u64) -> bool {
+        self.chunks.get(&(offset / SIZE)).is_some_and(|chunk| chunk.contains(index(offset)))
     }
 
-    /// The held offsets and their entries, in order.
-    #[cfg(test)]
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
-        self.entries_in(0, u64::MAX)
-    }
-
-    /// The held offsets of `from..to` and their entries, in order.
-    pub(crate) fn entries_in(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u32)> + '_ {
+    /// The held offsets of `from..to`, in order.
+    pub(crate) fn held_in(&self, from: u64, to: u64) -> impl Iterator<Item = u64> + '_ {
         let chunks = self.chunks.range(from / SIZE..to.max(from).div_ceil(SIZE));
         let all = chunks.flat_map(|(number, chunk)| {
-            chunk.iter().map(move |(index, entry)| (number * SIZE + u64::from(index), entry))
+            chunk::ones(chunk.bits()).map(move |index| number * SIZE + u64::from(index))
         });
-        all.filter(move |(offset, _)| (from..to).contains(offset))
+        all.filter(move |offset| (from..to).contains(offset))
     }
 
     /// Remembers a note with a held offset, or forgets it where it has no attempts; returns whether it is held.
     pub(crate) fn note(&mut self, offset: u64, note: Note) -> bool {
-        if self.entry(offset).is_none() {
+        if !self.is_held(offset) {
             return false;
         }
         let before =
@@ -258,7 +252,7 @@ impl Progress {
 
     /// Whether an offset is settled: below [`next`](Self::next) whatever is not held, from there on what a commit said.
     pub(crate) fn is_settled(&self, offset: u64) -> bool {
-        if offset < self.next { self.entry(offset).is_none() } else { self.ahead.contains(offset) }
+        if offset < self.next { !self.is_held(offset) } else { self.ahead.contains(offset) }
     }
 
     /// How many offsets below `end`, the partition's end, are not settled, as far as is known: holes that were not read

@@ -151,7 +151,7 @@ impl State {
         let mut count = 0;
         for (number, end) in ends {
             let Some(partition) = self.partitions.get_mut(number) else { continue };
-            let beyond = partition.progress.entries_in(*end, u64::MAX).count() as u64;
+            let beyond = partition.progress.held_in(*end, u64::MAX).count() as u64;
             count += partition.progress.lag(*end).saturating_sub(beyond);
             self.settle_below(*number, 0, *end);
         }

@@ -182,7 +182,7 @@ impl Partition {
         self.read = self.read.max(offset + 1);
         self.high = self.high.max(offset + 1);
         self.behind_since = None;
-        let (received, passed) = self.progress.receive(offset, 0);
+        let (received, passed) = self.progress.receive(offset);
         self.jumped(from, offset, passed);
         received == progress::Received::New
     }

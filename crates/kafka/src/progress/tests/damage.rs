@@ -85,7 +85,7 @@ proptest! {
             prop_assert_eq!(progress.ahead.settled().collect::<Vec<_>>(), settled);
             prop_assert_eq!(&progress.ahead.notes, &again.ahead.notes);
             progress.lag(u64::MAX);
-            progress.receive(progress.next().saturating_add(end).min(codec::OFFSET_MAX), 0);
+            progress.receive(progress.next().saturating_add(end).min(codec::OFFSET_MAX));
             progress.bound();
         }
     }

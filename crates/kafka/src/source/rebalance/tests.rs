@@ -4,7 +4,7 @@ use super::*;
 
 fn found(offset: u64, settled_to: u64) -> Found {
     let mut progress = Progress::new(offset);
-    progress.receive(offset, 0);
+    progress.receive(offset);
     progress.settle_range(offset + 1, settled_to);
     let committed = Committed { offset, metadata: progress.encode(4096).text };
     Found { partition: 3, committed: Some(committed), low: Some(0), high: Some(200), truncated: None }

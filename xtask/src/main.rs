@@ -75,20 +75,15 @@ enum Command {
     /// cycles, events and kills there were, and how much was lost. Exits with 1 when anything was, keeps the directory
     /// and tells the seed. Leaves out, and says so, what needs strace where that is not here.
     #[command(
+        disable_help_flag = true,
         after_help = "Examples:\n  cargo xtask torture\n  cargo xtask torture --cycles 2000      # some minutes\n  \
         cargo xtask torture --seed 42          # the same work and kills, as far as the clock repeats itself\n  \
-        cargo xtask torture --directory /mnt/data    # on the disk that matters"
+        cargo xtask torture --directory /mnt/data    # on the disk that matters\n  cargo xtask torture --help"
     )]
     Torture {
-        /// How often a worker is killed at a random moment, and judged
-        #[arg(long, value_name = "N", default_value_t = 50)]
-        cycles: u64,
-        /// Another one at each run, unless it is given
-        #[arg(long, value_name = "S")]
-        seed: Option<u64>,
-        /// Work below this directory, which has to be on a disk; by default the system's temporary one
-        #[arg(long, value_name = "DIRECTORY")]
-        directory: Option<PathBuf>,
+        /// Options: --help shows them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+        arguments: Vec<String>,
     },
     /// Fuzz every parser, or the targets that are named, led by coverage; the stable toolchain is enough
     ///
@@ -177,9 +172,7 @@ fn main() -> ExitCode {
         Command::Bench { arguments } => bench::run(&root(), &arguments),
         Command::Instructions { update, profile_out } => instructions::run(&root(), update, profile_out),
         Command::Test { parts, arguments, no_kafka } => test::run(&parts, &arguments, !no_kafka),
-        Command::Torture { cycles, seed, directory } => {
-            torture::run(&root(), cycles, seed, directory.as_deref())
-        }
+        Command::Torture { arguments } => torture::run(&root(), &arguments),
         Command::Brokers(action) => brokers::run(action),
         Command::Fuzz { targets, seconds, input } => fuzz::run(&root(), &targets, seconds, input.as_deref()),
         Command::Setup => machine::setup().map(|()| true),

@@ -1,4 +1,4 @@
-//! The torture of the log. `cargo xtask torture` builds and runs it.
+//! The torture of the log. `cargo xtask torture` builds it, and hands its options over.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use torture::{kills, power, steps, trace};
 
 /// Kills, cuts the power of and judges a durable log, and tells what was lost.
 #[derive(Debug, Parser)]
-#[command(name = "postrider-torture", disable_help_subcommand = true, max_term_width = 110)]
+#[command(name = "cargo xtask torture", disable_help_subcommand = true, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     role: Role,
@@ -28,7 +28,7 @@ enum Role {
         /// Another one at each run, unless it is given
         #[arg(long, value_name = "S")]
         seed: Option<u64>,
-        /// Work below this directory, which has to be on a disk
+        /// Work below this directory, which has to be on a disk; by default the system's temporary one
         #[arg(long, value_name = "DIRECTORY")]
         directory: Option<PathBuf>,
     },

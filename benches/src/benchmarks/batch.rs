@@ -1,10 +1,9 @@
 //! Many events a request: against what Kafka costs by itself.
 
-use super::publishing::{Load, Produced, Published};
+use super::publishing::{self, Load};
 use super::{BARE_PRODUCER, Benchmark, Bound, Check, ON_EMBEDDED, ON_KAFKA};
 use crate::rounds::{Figure, Prepared};
 use crate::samples::Form;
-use crate::sidecar::On;
 use crate::stage::Stage;
 
 /// Events of a request.
@@ -49,15 +48,7 @@ impl Benchmark for Batch {
 
     fn sides(&self, stage: &Stage) -> Vec<Prepared> {
         let load = |topic| Load { connections: CONNECTIONS, form: self.form, topics: vec![topic] };
-        let topic = || stage.topic(self.name, 4);
-        let on_kafka = || Published::by_sidecar(stage, stage.on_kafka()?, &load(topic()?));
-        let on_embedded = || Published::by_sidecar(stage, On::embedded(), &load("orders".into()));
-        let producer = || Produced::new(stage, &load(topic()?));
-        vec![
-            Prepared::new(ON_KAFKA, on_kafka()),
-            Prepared::new(BARE_PRODUCER, producer()),
-            Prepared::new(ON_EMBEDDED, on_embedded()),
-        ]
+        publishing::sides(stage, self.name, load)
     }
 
     fn checks(&self) -> Vec<Check> {

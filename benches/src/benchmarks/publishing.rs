@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 
+use super::{BARE_PRODUCER, ON_EMBEDDED, ON_KAFKA};
 use crate::amount::Amount;
 use crate::measure;
 use crate::roles::load::{self, Done};
 use crate::roles::{Ask, At, Role, producer};
-use crate::rounds::{Figure, Sample, Side};
+use crate::rounds::{Figure, Prepared, Sample, Side};
 use crate::samples::Form;
 use crate::sidecar::{On, Setup, Sidecar};
 use crate::stage::{Stage, unique};
@@ -32,6 +33,20 @@ pub(super) struct Load {
     pub(super) connections: u64,
     pub(super) form: Form,
     pub(super) topics: Vec<String>,
+}
+
+/// A load on Postrider with each broker, and the same records from the bare producer. On Kafka each side has a topic of
+/// its own, with 4 partitions.
+pub(super) fn sides(stage: &Stage, name: &str, load: impl Fn(String) -> Load) -> Vec<Prepared> {
+    let topic = || stage.topic(name, 4);
+    let on_kafka = || Published::by_sidecar(stage, stage.on_kafka()?, &load(topic()?));
+    let on_embedded = || Published::by_sidecar(stage, On::embedded(), &load("orders".into()));
+    let producer = || Produced::new(stage, &load(topic()?));
+    vec![
+        Prepared::new(ON_KAFKA, on_kafka()),
+        Prepared::new(BARE_PRODUCER, producer()),
+        Prepared::new(ON_EMBEDDED, on_embedded()),
+    ]
 }
 
 impl Published {

@@ -1,10 +1,9 @@
 //! One event a request, as services publish: against what HTTP and Kafka cost by themselves.
 
-use super::publishing::{Load, Produced, Published};
+use super::publishing::{self, Load, Published};
 use super::{BARE_AXUM, BARE_PRODUCER, Benchmark, Bound, Check, ON_EMBEDDED, ON_KAFKA};
 use crate::rounds::{Figure, Prepared};
 use crate::samples::Form;
-use crate::sidecar::On;
 use crate::stage::Stage;
 
 struct Single {
@@ -45,16 +44,9 @@ impl Benchmark for Single {
     fn sides(&self, stage: &Stage) -> Vec<Prepared> {
         let form = Form::Single { stamped: false };
         let load = |topic| Load { connections: self.connections, form, topics: vec![topic] };
-        let topic = || stage.topic(self.name, 4);
-        let on_kafka = || Published::by_sidecar(stage, stage.on_kafka()?, &load(topic()?));
-        let on_embedded = || Published::by_sidecar(stage, On::embedded(), &load("orders".into()));
-        let producer = || Produced::new(stage, &load(topic()?));
-        vec![
-            Prepared::new(ON_KAFKA, on_kafka()),
-            Prepared::new(BARE_AXUM, Published::by_axum(stage, &load("orders".into()))),
-            Prepared::new(BARE_PRODUCER, producer()),
-            Prepared::new(ON_EMBEDDED, on_embedded()),
-        ]
+        let mut sides = publishing::sides(stage, self.name, load);
+        sides.insert(1, Prepared::new(BARE_AXUM, Published::by_axum(stage, &load("orders".into()))));
+        sides
     }
 
     fn checks(&self) -> Vec<Check> {

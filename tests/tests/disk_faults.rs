@@ -137,6 +137,9 @@ async fn a_full_disk_refuses_with_507_and_drains_and_takes_events_again() {
     tell(&format!("{} events filled the disk; drained, it took one again after {took:?}", accepted.len()));
     until_delivered(&webhook, &["room-again".into()]).await;
     assert!(!webhook.attempts().iter().any(|attempt| attempt.id == "still-full"), "it was refused");
+    sidecar.stop().await;
+    sidecar.start_again().await;
+    assert!(!sidecar.output().contains("damaged"), "a full disk leaves no damage:\n{}", sidecar.output());
 }
 
 async fn until_accepted(sidecar: &Postrider, id: &str) -> Duration {

@@ -9,4 +9,4 @@ mod write;
 
 pub use read::{batch_from_bytes, from_bytes};
 pub use scan::DEPTH_MAX;
-pub use write::{BatchWriter, write, write_batch, write_line};
+pub use write::{write, write_line};

@@ -1,6 +1,5 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
 
 use super::scan;
 use crate::rules::media_type;
@@ -51,50 +50,6 @@ pub fn write_line(event: &Event, into: &mut Vec<u8>) {
         }
     }
     into.push(b'\n');
-}
-
-/// Appends the events as one JSON batch.
-pub fn write_batch<'a>(events: impl IntoIterator<Item = &'a Event>, into: &mut Vec<u8>) {
-    let mut before = b'[';
-    for event in events {
-        into.push(before);
-        write(event, into);
-        before = b',';
-    }
-    if before == b'[' {
-        into.push(before);
-    }
-    into.push(b']');
-}
-
-/// Writes a JSON batch event by event, for callers that stop at a size.
-#[derive(Debug, Default)]
-pub struct BatchWriter {
-    text: Vec<u8>,
-}
-
-impl BatchWriter {
-    pub fn push(&mut self, event: &Event) {
-        self.text.push(if self.text.is_empty() { b'[' } else { b',' });
-        write(event, &mut self.text);
-    }
-
-    /// How many bytes the batch would have if it ended now.
-    pub fn len(&self) -> usize {
-        self.text.len().max(1) + 1
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
-    }
-
-    pub fn finish(mut self) -> Bytes {
-        if self.text.is_empty() {
-            self.text.push(b'[');
-        }
-        self.text.push(b']');
-        self.text.into()
-    }
 }
 
 fn write_json(text: &[u8], into: &mut Vec<u8>) {

@@ -20,7 +20,7 @@ impl Config {
     }
 
     /// The service that a subscription belongs to: its own, or the process's.
-    pub fn service_of(&self, subscription: &str) -> &str {
+    fn service_of(&self, subscription: &str) -> &str {
         let own =
             self.subscriptions.get(subscription).and_then(|subscription| subscription.service.as_deref());
         own.unwrap_or(&self.service)

@@ -33,11 +33,11 @@ const SIZES: [(&str, u64); 5] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 impl Duration {
-    pub const fn from_millis(millis: u64) -> Self {
+    pub(crate) const fn from_millis(millis: u64) -> Self {
         Self(std::time::Duration::from_millis(millis))
     }
 
-    pub const fn from_secs(seconds: u64) -> Self {
+    pub(crate) const fn from_secs(seconds: u64) -> Self {
         Self(std::time::Duration::from_secs(seconds))
     }
 
@@ -57,15 +57,15 @@ impl Size {
         Self(bytes)
     }
 
-    pub const fn kibibytes(count: u64) -> Self {
+    pub(crate) const fn kibibytes(count: u64) -> Self {
         Self(count << 10)
     }
 
-    pub const fn mebibytes(count: u64) -> Self {
+    pub(crate) const fn mebibytes(count: u64) -> Self {
         Self(count << 20)
     }
 
-    pub const fn gibibytes(count: u64) -> Self {
+    pub(crate) const fn gibibytes(count: u64) -> Self {
         Self(count << 30)
     }
 
@@ -80,7 +80,7 @@ impl Size {
 }
 
 impl Rate {
-    pub const fn a_minute(count: u32) -> Self {
+    pub(crate) const fn a_minute(count: u32) -> Self {
         Self { count, per: Per::Minute }
     }
 

@@ -34,7 +34,7 @@ impl Ranges {
     }
 
     /// Takes out everything below `floor`.
-    pub fn remove_below(&mut self, floor: u64) {
+    pub(crate) fn remove_below(&mut self, floor: u64) {
         while let Some((&start, &end)) = self.ranges.first_key_value().map(visited)
             && start < floor
         {
@@ -57,13 +57,13 @@ impl Ranges {
     }
 
     /// How many members are in `from..to`, where none begins before `from` and ends after it.
-    pub fn count_from(&self, from: u64, to: u64) -> u64 {
+    pub(crate) fn count_from(&self, from: u64, to: u64) -> u64 {
         self.ranges.range(from..to.max(from)).map(visited).map(|(start, &end)| end.min(to) - start).sum()
     }
 
     /// How many members are below `end`. Costs as many ranges as stand on the shorter side of it, and it is asked nearly
     /// always with an `end` above all of them.
-    pub fn count_below(&self, end: u64) -> u64 {
+    pub(crate) fn count_below(&self, end: u64) -> u64 {
         let (mut lower, mut upper) = (self.ranges.range(..end), self.ranges.range(end..));
         let split = lower.clone().next_back().map_or(0, |(_, &to)| to.saturating_sub(end));
         let (mut below, mut above) = (0, split);

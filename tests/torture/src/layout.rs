@@ -5,10 +5,10 @@ use std::time::Duration;
 use log::Options;
 
 /// Subscriptions of each topic. A topic without any is kept by its size alone.
-pub const SUBSCRIPTIONS: [u8; 3] = [2, 1, 0];
+pub(crate) const SUBSCRIPTIONS: [u8; 3] = [2, 1, 0];
 
 /// Small segments and little kept, so that rotation and retention are always at work.
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         segment_bytes: 64 << 10,
         reserve_bytes: 1 << 20,
@@ -19,10 +19,10 @@ pub fn options() -> Options {
     }
 }
 
-pub fn log_name(topic: u8) -> String {
+pub(crate) fn log_name(topic: u8) -> String {
     format!("topic.{topic}")
 }
 
-pub fn settle_name(topic: u8, subscription: u8) -> String {
+pub(crate) fn settle_name(topic: u8, subscription: u8) -> String {
     format!("{}.{subscription}", log_name(topic))
 }

@@ -14,7 +14,7 @@
 
 pub mod judge;
 pub mod kills;
-pub mod layout;
+mod layout;
 mod mix;
 pub mod power;
 pub mod records;

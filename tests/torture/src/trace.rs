@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The calls that change what a power loss leaves, or that decide when.
-pub const OF_FILES: &str = "creat,open,openat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,truncate,fallocate,\
+pub(crate) const OF_FILES: &str = "creat,open,openat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,truncate,fallocate,\
     fsync,fdatasync,sync_file_range,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,\
     copy_file_range,sendfile";
 
@@ -166,7 +166,7 @@ impl Call {
     }
 
     /// The number of the descriptor that it was given.
-    pub fn descriptor(&self) -> Option<u32> {
+    pub(crate) fn descriptor(&self) -> Option<u32> {
         self.arguments.split(['<', ',']).next()?.trim().parse().ok()
     }
 
@@ -181,7 +181,7 @@ impl Call {
     }
 
     /// Its `n`th last argument, if that is a number.
-    pub fn number_from_end(&self, n: usize) -> Option<u64> {
+    pub(crate) fn number_from_end(&self, n: usize) -> Option<u64> {
         self.arguments.rsplit(", ").nth(n)?.trim().parse().ok()
     }
 

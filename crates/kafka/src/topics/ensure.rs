@@ -64,11 +64,7 @@ async fn blocking<T: Send + 'static>(
     ask: impl FnOnce(&Cluster, &str) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let (asks, topic) = (Arc::clone(cluster), topic.to_owned());
-    let asked = tokio::task::spawn_blocking(move || ask(&asks, &topic)).await;
-    let asked = asked.unwrap_or_else(|gone| {
-        Err(Error::new(ErrorKind::Unavailable, format!("the question was dropped: {gone}")))
-    });
-    asked.map_err(|error| match cluster.pulse.down() {
+    crate::group::blocking(move || ask(&asks, &topic)).await.map_err(|error| match cluster.pulse.down() {
         Some((_, reason)) if error.is_temporary() => Error::new(error.kind, reason),
         _ => error,
     })

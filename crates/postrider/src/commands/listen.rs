@@ -61,9 +61,7 @@ impl Target {
             event::http::to_binary(event, event::http::Encoding::Percent, &mut headers)
         } else {
             headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(event::http::STRUCTURED));
-            let mut body = Vec::new();
-            event::json::write(event, &mut body);
-            body.into()
+            event::http::to_structured(event)
         };
         headers.insert("postrider-topic", HeaderValue::from_str(topic)?);
         if let Some(key) = key.and_then(|key| HeaderValue::from_str(key).ok()) {

@@ -24,6 +24,20 @@ impl<F: Fixture> Bench<F> {
         Self { fixture, driver: Some(driver), can }
     }
 
+    /// How most chapters begin: records stand in a topic of their own, behind a subscription that is open.
+    pub(super) async fn open_with(
+        fixture: F,
+        records: Vec<Record>,
+        credit: Credit,
+    ) -> (Self, Subscription, Watched) {
+        let bench = Self::new(fixture).await;
+        let topic = bench.topic().await;
+        let subscription = bench.subscription(&topic).await;
+        bench.publish(&topic, records).await;
+        let source = bench.open(&subscription, credit).await;
+        (bench, subscription, source)
+    }
+
     pub(super) fn driver(&self) -> &dyn Driver {
         self.driver.as_deref().expect("the driver is away only while it restarts")
     }

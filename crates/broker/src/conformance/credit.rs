@@ -8,11 +8,8 @@ use crate::{Credit, Settle};
 
 /// Line 9, in events.
 pub async fn credit_in_events_is_never_exceeded<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 30, 30)).await;
-    let mut source = bench.open(&subscription, Credit { events: 3, ..AMPLE }).await;
+    let (_bench, _, mut source) =
+        Bench::open_with(fixture, records(1, 30, 30), Credit { events: 3, ..AMPLE }).await;
     source.hold(3).await;
     source.expect_quiet("line 9: at most the granted events are outstanding").await;
     let one = source.held().remove(0);
@@ -26,12 +23,9 @@ pub async fn credit_in_events_is_never_exceeded<F: Fixture>(fixture: F) {
 
 /// Line 9, in bytes of payloads that are here.
 pub async fn credit_in_bytes_is_never_exceeded<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
     let batch = (1..=10).map(|n| sized(Some(&format!("key-{n}")), n, 10_000)).collect();
-    bench.publish(&topic, batch).await;
-    let mut source = bench.open(&subscription, Credit { events: 100, bytes: 25_000 }).await;
+    let (bench, _, mut source) =
+        Bench::open_with(fixture, batch, Credit { events: 100, bytes: 25_000 }).await;
     source.hold(1).await;
     source.settle_down().await;
     if !bench.can.stored_payloads {
@@ -44,23 +38,15 @@ pub async fn credit_in_bytes_is_never_exceeded<F: Fixture>(fixture: F) {
 
 /// [`Credit`]: one delivery is always allowed, so that nothing is too large to be delivered.
 pub async fn one_delivery_is_allowed_however_large<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
     let batch = (1..=3).map(|n| sized(Some(&format!("key-{n}")), n, 50_000)).collect();
-    bench.publish(&topic, batch).await;
-    let mut source = bench.open(&subscription, Credit { events: 10, bytes: 1 }).await;
+    let (_bench, _, mut source) = Bench::open_with(fixture, batch, Credit { events: 10, bytes: 1 }).await;
     let done = source.drain(3).await;
     assert_eq!(sorted(&done), [1, 2, 3], "line 9: one delivery is always allowed, however large");
 }
 
 /// Line 9, at zero: the engine grants on demand, and begins with nothing.
 pub async fn zero_credit_hands_out_nothing<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 5, 5)).await;
-    let mut source = bench.open(&subscription, Credit::NONE).await;
+    let (_bench, _, mut source) = Bench::open_with(fixture, records(1, 5, 5), Credit::NONE).await;
     source.expect_quiet("line 9: without credit nothing is handed out").await;
     source.set_credit(Credit { events: 2, ..AMPLE });
     source.hold(2).await;
@@ -72,11 +58,8 @@ pub async fn zero_credit_hands_out_nothing<F: Fixture>(fixture: F) {
 
 /// [`Source::set_credit`](crate::Source::set_credit): lowering it revokes nothing, and stops further hand-outs.
 pub async fn lowered_credit_revokes_nothing<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 10, 10)).await;
-    let mut source = bench.open(&subscription, Credit { events: 5, ..AMPLE }).await;
+    let (_bench, _, mut source) =
+        Bench::open_with(fixture, records(1, 10, 10), Credit { events: 5, ..AMPLE }).await;
     let held = source.hold(5).await;
     source.set_credit(Credit { events: 2, ..AMPLE });
     let before = source.source().stale_settles();

@@ -11,12 +11,8 @@ use crate::{Note, Settle};
 
 /// Line 8: what was done and flushed never comes again, wherever it stood; the rest does.
 pub async fn done_never_comes_again_after_a_flush<F: Fixture>(fixture: F) {
-    let mut bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
     // A key each, so that all of them are out at once on any broker.
-    bench.publish(&topic, records(1, 20, 20)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (mut bench, subscription, mut source) = Bench::open_with(fixture, records(1, 20, 20), AMPLE).await;
     let held = source.hold(20).await;
     let done: BTreeSet<u64> = [2, 3, 5, 8, 13, 19, 20].into();
     for one in held.iter().filter(|h| done.contains(&h.number())) {
@@ -34,11 +30,7 @@ pub async fn done_never_comes_again_after_a_flush<F: Fixture>(fixture: F) {
 
 /// Line 8: a settle needs no flush to be durable, only time.
 pub async fn a_settle_is_durable_by_itself<F: Fixture>(fixture: F) {
-    let mut bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 6, 6)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (mut bench, subscription, mut source) = Bench::open_with(fixture, records(1, 6, 6), AMPLE).await;
     let held = source.hold(6).await;
     for one in held.iter().filter(|h| h.number() % 2 == 0) {
         source.settle(one.lease(), Settle::Done);
@@ -54,11 +46,7 @@ pub async fn a_settle_is_durable_by_itself<F: Fixture>(fixture: F) {
 
 /// Lines 4 and 8: whatever a process held when it died comes again, each key in order.
 pub async fn unflushed_work_comes_again_after_a_kill<F: Fixture>(fixture: F) {
-    let mut bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 12, 3)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (mut bench, subscription, mut source) = Bench::open_with(fixture, records(1, 12, 3), AMPLE).await;
     let all_at_once = if bench.fixture.pipelines_keys() { 12 } else { 3 };
     source.hold(all_at_once).await;
     drop(source);
@@ -74,11 +62,7 @@ pub async fn unflushed_work_comes_again_after_a_kill<F: Fixture>(fixture: F) {
 
 /// [`Source`](crate::Source): dropping one without closing it loses only what was not flushed.
 pub async fn a_dropped_source_loses_nothing<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 8, 8)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (bench, subscription, mut source) = Bench::open_with(fixture, records(1, 8, 8), AMPLE).await;
     let held = source.hold(8).await;
     for one in held.iter().filter(|h| h.number() <= 4) {
         source.settle(one.lease(), Settle::Done);
@@ -93,11 +77,7 @@ pub async fn a_dropped_source_loses_nothing<F: Fixture>(fixture: F) {
 
 /// Line 8 for notes, where [`durable_notes`](crate::Capabilities::durable_notes) says so.
 pub async fn notes_survive_a_restart<F: Fixture>(fixture: F) {
-    let mut bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 3, 3)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (mut bench, subscription, mut source) = Bench::open_with(fixture, records(1, 3, 3), AMPLE).await;
     let held = source.hold(3).await;
     let note = |number: u64| Note { attempts: number as u32, first_ms: 1_700_000_000_000 + number };
     for one in &held {

@@ -8,11 +8,7 @@ use crate::{Credit, Lease, Note, Settle};
 
 /// Line 7: leases are settled in any order, and each settle is remembered for its own record.
 pub async fn settles_come_in_any_order<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 30, 30)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (bench, subscription, mut source) = Bench::open_with(fixture, records(1, 30, 30), AMPLE).await;
     let mut held = source.hold(30).await;
     // Back to front, and the odd ones only: every other record stays unsettled.
     held.sort_by_key(|h| std::cmp::Reverse(h.number()));
@@ -29,12 +25,8 @@ pub async fn settles_come_in_any_order<F: Fixture>(fixture: F) {
 
 /// Line 7: a release brings the record again, and behind it the held tail of its key, in order.
 pub async fn a_release_brings_the_tail_of_its_key_again<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    let length: u64 = if bench.fixture.pipelines_keys() { 6 } else { 1 };
-    bench.publish(&topic, records(1, length, 1)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let length: u64 = if fixture.pipelines_keys() { 6 } else { 1 };
+    let (_bench, _, mut source) = Bench::open_with(fixture, records(1, length, 1), AMPLE).await;
     let held = source.hold(length as usize).await;
     let head = held[held.len() / 3].clone();
     let stale = source.source().stale_settles();
@@ -58,12 +50,8 @@ pub async fn a_release_brings_the_tail_of_its_key_again<F: Fixture>(fixture: F) 
 
 /// Line 7: other keys, records without a key, and what stood before in the same key keep their leases.
 pub async fn a_release_of_one_key_leaves_the_others_alone<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
     let batch = vec![record(Some("a"), 1), record(Some("b"), 2), record(None, 3), record(None, 4)];
-    bench.publish(&topic, batch).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (_bench, _, mut source) = Bench::open_with(fixture, batch, AMPLE).await;
     let held = source.hold(4).await;
     let stale = source.source().stale_settles();
     let released = |number: u64| number == 1 || number == 3;
@@ -84,11 +72,7 @@ pub async fn a_release_of_one_key_leaves_the_others_alone<F: Fixture>(fixture: F
 
 /// Line 6: a settle or note of a dead lease, or of one that never was, is ignored and counted.
 pub async fn stale_settles_are_ignored_and_counted<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 2, 2)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (_bench, _, mut source) = Bench::open_with(fixture, records(1, 2, 2), AMPLE).await;
     let held = source.hold(2).await;
     let before = source.source().stale_settles();
     source.settle(held[0].lease(), Settle::Done);
@@ -104,12 +88,9 @@ pub async fn stale_settles_are_ignored_and_counted<F: Fixture>(fixture: F) {
 
 /// Line 6: a stale settle is never applied to the lease that its slot holds by now.
 pub async fn a_stale_settle_is_never_applied_to_another_lease<F: Fixture>(fixture: F) {
-    let mut bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 2, 2)).await;
     // A credit of one: the second record has to take the first one's slot.
-    let mut source = bench.open(&subscription, Credit { events: 1, ..AMPLE }).await;
+    let (mut bench, subscription, mut source) =
+        Bench::open_with(fixture, records(1, 2, 2), Credit { events: 1, ..AMPLE }).await;
     let first = source.hold(1).await.remove(0);
     source.settle(first.lease(), Settle::Done);
     let second = source.hold(1).await.remove(0);
@@ -129,12 +110,9 @@ pub async fn a_stale_settle_is_never_applied_to_another_lease<F: Fixture>(fixtur
 
 /// [`Lease`]: slots stay below the largest credit, and no use of one is taken for the last.
 pub async fn slots_are_dense_and_generations_differ<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 60, 60)).await;
     // What is promised of slots and generations, the watch over the source asserts at every hand-out.
-    let mut source = bench.open(&subscription, Credit { events: 4, ..AMPLE }).await;
+    let (_bench, _, mut source) =
+        Bench::open_with(fixture, records(1, 60, 60), Credit { events: 4, ..AMPLE }).await;
     let done = source.take_some(20).await.len();
     source.set_credit(Credit { events: 9, ..AMPLE });
     let mut released = 0;
@@ -149,11 +127,7 @@ pub async fn slots_are_dense_and_generations_differ<F: Fixture>(fixture: F) {
 
 /// Line 8: a note stays with its record when that is given back.
 pub async fn notes_survive_a_release<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 2, 2)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (_bench, _, mut source) = Bench::open_with(fixture, records(1, 2, 2), AMPLE).await;
     let held = source.hold(2).await;
     let note = Note { attempts: 3, first_ms: 1_700_000_000_123 };
     assert_eq!(held[0].delivery.note, Note::default(), "a record that was never noted has no note");

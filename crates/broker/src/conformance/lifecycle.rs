@@ -61,11 +61,7 @@ pub async fn a_closed_driver_answers_closed<F: Fixture>(fixture: F) {
 
 /// [`Source::close`](crate::Source::close) releases, flushes, and hands over to whoever opens next.
 pub async fn a_closed_source_hands_over<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 9, 9)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (bench, subscription, mut source) = Bench::open_with(fixture, records(1, 9, 9), AMPLE).await;
     for one in source.hold(9).await.iter().filter(|h| h.number() <= 3) {
         source.settle(one.lease(), Settle::Done);
     }
@@ -78,7 +74,7 @@ pub async fn a_closed_source_hands_over<F: Fixture>(fixture: F) {
         "close flushes what was settled and releases the rest"
     );
     source.expect_quiet("close flushes what was settled").await;
-    bench.publish(&topic, records(10, 1, 9)).await;
+    bench.publish(&subscription.topic, records(10, 1, 9)).await;
     let held = source.hold(7).await;
     assert!(numbers(&held).contains(&10), "line 4: the next opening goes on with what is appended");
 }

@@ -248,11 +248,8 @@ pub async fn nothing_comes_after_until<F: Fixture>(fixture: F) {
 
 /// [`Input::CaughtUp`](crate::Input::CaughtUp).
 pub async fn caught_up_is_said_once<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 5, 5)).await;
-    let mut source = bench.open(&subscription, crate::Credit { events: 2, ..AMPLE }).await;
+    let (bench, subscription, mut source) =
+        Bench::open_with(fixture, records(1, 5, 5), crate::Credit { events: 2, ..AMPLE }).await;
     if !bench.can.caught_up {
         // That it is never said, the watch over the source asserts.
         source.drain(5).await;
@@ -263,7 +260,7 @@ pub async fn caught_up_is_said_once<F: Fixture>(fixture: F) {
     assert!(!source.is_caught_up(), "CaughtUp: only once everything of the opening has been handed out");
     source.drain(5).await;
     source.expect_caught_up().await;
-    bench.publish(&topic, records(6, 2, 2)).await;
+    bench.publish(&subscription.topic, records(6, 2, 2)).await;
     source.drain(2).await;
     source.settle_down().await;
     let empty = bench.topic().await;
@@ -273,11 +270,7 @@ pub async fn caught_up_is_said_once<F: Fixture>(fixture: F) {
 
 /// [`Source::lag`](crate::Source::lag).
 pub async fn lag_counts_what_is_unsettled<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 10, 10)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (bench, _, mut source) = Bench::open_with(fixture, records(1, 10, 10), AMPLE).await;
     let held = source.hold(10).await;
     let lag = source.source().lag();
     if !bench.can.exact_lag {

@@ -225,11 +225,7 @@ pub async fn hop_headers_travel_beside_the_event<F: Fixture>(fixture: F) {
 
 /// [`Payload`]: here, or on the broker's disk for as long as the lease lives.
 pub async fn payloads_are_here_or_can_be_loaded<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 2, 2)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (bench, _, mut source) = Bench::open_with(fixture, records(1, 2, 2), AMPLE).await;
     // What is stored, the watch over the source has loaded.
     let held = source.hold(2).await;
     for one in held.iter().filter(|h| matches!(h.delivery.payload, Payload::Stored)) {
@@ -245,11 +241,7 @@ pub async fn payloads_are_here_or_can_be_loaded<F: Fixture>(fixture: F) {
 
 /// [`Delivery`](crate::Delivery): the time when the broker took it in, and its size there.
 pub async fn deliveries_tell_time_and_size<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, vec![sized(Some("a"), 1, 5000)]).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (_bench, _, mut source) = Bench::open_with(fixture, vec![sized(Some("a"), 1, 5000)], AMPLE).await;
     let one = source.hold(1).await.remove(0);
     assert!(one.delivery.bytes >= 5000, "a delivery tells its size in bytes: {}", one.delivery.bytes);
     let published = SystemTime::UNIX_EPOCH + Duration::from_millis(one.delivery.published_ms);

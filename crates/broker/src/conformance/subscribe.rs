@@ -26,11 +26,7 @@ pub async fn what_is_appended_after_ensure_is_delivered<F: Fixture>(fixture: F) 
 
 /// [`Driver::ensure`](crate::Driver::ensure): an existing cursor is left where it stands, whatever start is named.
 pub async fn ensure_is_idempotent<F: Fixture>(fixture: F) {
-    let bench = Bench::new(fixture).await;
-    let topic = bench.topic().await;
-    let subscription = bench.subscription(&topic).await;
-    bench.publish(&topic, records(1, 10, 10)).await;
-    let mut source = bench.open(&subscription, AMPLE).await;
+    let (bench, subscription, mut source) = Bench::open_with(fixture, records(1, 10, 10), AMPLE).await;
     for one in source.hold(10).await.iter().filter(|h| h.number() <= 6) {
         source.settle(one.lease(), Settle::Done);
     }

@@ -4,14 +4,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use api::{App, Caller, Face, Handle, Limits, Peer, Settings};
-use broker::{
-    Batch, BoxFuture, Browse, Capabilities, Credit, Driver, Error, Health, Lag, Outcome, Position, Receipt,
-    RefusalKind, Selection, Source, Start, Subscription, SubscriptionInfo,
-};
+use broker::fake::{Fake, durable, refused};
+use broker::{Outcome, RefusalKind};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -40,7 +37,7 @@ thread_local! {
 fuzz_target!(|input: &[u8]| RUNTIME.with(|runtime| runtime.block_on(exchange(input))));
 
 async fn exchange(input: &[u8]) {
-    let driver = Arc::new(Counting::default());
+    let driver = Fake::forgetting(outcome);
     let tasks = TaskTracker::new();
     let (app, caller) = (app(&driver, &tasks), caller());
     let (client, server) = tokio::io::duplex(1 << 16);
@@ -61,7 +58,7 @@ async fn exchange(input: &[u8]) {
     tasks.close();
     tasks.wait().await;
     let told: u64 = answers_in(&answers).map(|(status, body)| accepted(status, body)).sum();
-    let durable = driver.durable.load(Relaxed);
+    let durable = driver.count() - driver.count() / REFUSED_EVERY;
     assert!(told <= durable, "{told} events are told to be durable, and {durable} are");
 }
 
@@ -123,7 +120,7 @@ fn caller() -> Arc<Caller> {
     Arc::new(Caller { face: Face::App, peer })
 }
 
-fn app(driver: &Arc<Counting>, tasks: &TaskTracker) -> App {
+fn app(driver: &Arc<Fake>, tasks: &TaskTracker) -> App {
     let publisher = Publisher::new(publish::Limits::default(), Telemetry::default());
     publisher.set_topics(vec![Topic {
         name: "t".into(),
@@ -141,62 +138,8 @@ fn app(driver: &Arc<Counting>, tasks: &TaskTracker) -> App {
     App::new(publisher, Telemetry::default(), settings, tasks.clone())
 }
 
-/// Counts what it takes in, and refuses some of it.
-#[derive(Debug, Default)]
-struct Counting {
-    taken: AtomicU64,
-    durable: AtomicU64,
-}
-
-impl Driver for Counting {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { record_bytes_max: 1 << 20, ..broker::model::Settings::default().capabilities }
-    }
-
-    fn publish(&self, batch: Batch) -> Receipt {
-        let answer = |_| {
-            let number = self.taken.fetch_add(1, Relaxed);
-            if number % REFUSED_EVERY == REFUSED_EVERY - 1 {
-                return Outcome::refused(RefusalKind::Unavailable, "every so often");
-            }
-            self.durable.fetch_add(1, Relaxed);
-            Outcome::Durable(Position::Number(number))
-        };
-        Receipt::ready(batch.records.into_iter().map(answer).collect())
-    }
-
-    fn ensure_topic<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async { Ok(()) })
-    }
-    fn ensure<'a>(&'a self, _: &'a Subscription) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async { Ok(()) })
-    }
-    fn open<'a>(&'a self, _: &'a Subscription, _: Credit) -> BoxFuture<'a, Result<Box<dyn Source>, Error>> {
-        Box::pin(async { Err(Error::unsupported("open")) })
-    }
-    fn end<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Position>, Error>> {
-        Box::pin(async { Ok(None) })
-    }
-    fn browse<'a>(&'a self, _: &'a str, _: Selection) -> BoxFuture<'a, Result<Box<dyn Browse>, Error>> {
-        Box::pin(async { Err(Error::unsupported("browse")) })
-    }
-    fn purge<'a>(&'a self, _: &'a str, _: Option<&'a [Position]>) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(async { Ok(0) })
-    }
-    fn seek<'a>(&'a self, _: &'a str, _: Start) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async { Ok(()) })
-    }
-    fn subscriptions(&self) -> BoxFuture<'_, Result<Vec<SubscriptionInfo>, Error>> {
-        let info = SubscriptionInfo { name: "s".into(), topic: "t".into(), lag: Lag::default(), open: false };
-        Box::pin(async { Ok(vec![info]) })
-    }
-    fn delete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async { Ok(()) })
-    }
-    fn health(&self) -> Health {
-        Health::Up
-    }
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
-    }
+/// Some records are refused.
+fn outcome(number: u64) -> Outcome {
+    let is_refused = number % REFUSED_EVERY == REFUSED_EVERY - 1;
+    if is_refused { refused(RefusalKind::Unavailable) } else { durable(number) }
 }

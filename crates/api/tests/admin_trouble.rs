@@ -4,10 +4,10 @@ mod support;
 
 use std::time::Duration;
 
+use broker::fake::{Fake, refused};
 use postrider_api::Limits;
 use serde_json::json;
 use support::desk::Server;
-use support::fake::{Fake, refused};
 use support::{limits, request, structured};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -66,10 +66,7 @@ async fn a_client_that_never_reads_its_answer_loses_its_connection() {
     let large = structured("1", "com.example.order", "s")
         .replace("{\"n\":1}", &format!("\"{}\"", "x".repeat(90_000)));
     for _ in 0..200 {
-        let event = event::json::from_bytes(large.clone().into()).expect("valid");
-        let item = publish::Item { event, key: None, traceparent: None, tracestate: None };
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        server.publisher.publish("orders", vec![item], deadline).expect("taken").await;
+        server.publish_text(&large).await;
     }
     let mut deaf = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     deaf.write_all(&request("GET", "/v1/topics/orders/events", &[], b"")).await.unwrap();

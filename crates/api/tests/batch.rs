@@ -2,9 +2,9 @@
 
 mod support;
 
+use broker::fake::{durable, refused};
 use broker::{Outcome, RefusalKind};
 use serde_json::json;
-use support::fake::{durable, refused};
 use support::{Server, structured};
 
 const ORDERS: &str = "/v1/topics/orders/events";
@@ -30,7 +30,7 @@ async fn a_batch_is_answered_in_order() {
             {"id": "b", "source": "/shop", "accepted": "broker", "position": "1"},
         ]})
     );
-    assert_eq!(*server.driver.batches.lock(), [2], "one call");
+    assert_eq!(server.driver.calls(), [2], "one call");
     let reply = server.post(ORDERS, &[BATCH], "[]").await;
     assert_eq!((reply.status, reply.json()), (200, json!({"results": []})));
     let reply = server.post(ORDERS, &[BATCH, ("prefer", "return=minimal")], orders(&["c"])).await;

@@ -2,9 +2,9 @@
 
 mod support;
 
+use broker::fake::{Fake, durable, refused};
 use broker::{Body, RefusalKind};
 use serde_json::json;
-use support::fake::{Fake, durable, refused};
 use support::{Server, request, settings, structured};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -117,13 +117,13 @@ async fn only_one_group_is_under_way_and_it_is_bounded() {
         while server.driver.count() < 20_000 {
             let promise = server.driver.held().await;
             assert!(server.driver.holds_nothing(), "one group at a time");
-            let last = *server.driver.batches.lock().last().expect("a call");
+            let last = *server.driver.calls().last().expect("a call");
             promise.answer((0..last as u64).map(durable).collect());
         }
     };
     let (reply, ()) = tokio::join!(client, broker);
     assert_eq!(reply.json(), json!({"accepted": 20_000}));
-    let largest = server.driver.batches.lock().iter().copied().max().expect("calls");
+    let largest = server.driver.calls().into_iter().max().expect("calls");
     assert!(largest < 5_000, "{largest} events in one group");
 }
 

@@ -5,11 +5,11 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use broker::fake::{Fake, durable};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use postrider_api::{App, BindErrorKind, Limits, Listener, Settings, serve};
-use support::fake::{Fake, durable};
 use support::{BINARY, Server, exchange, limits, request, settings};
 use telemetry::Telemetry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

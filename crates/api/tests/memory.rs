@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::fake::Fake;
+use broker::fake::{Fake, durable};
 use support::{Server, settings, structured};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -18,7 +18,7 @@ fn peak_kib() -> usize {
 
 #[tokio::test]
 async fn a_long_stream_does_not_grow_the_process() {
-    let server = Server::start_with(Fake::forgetting(), settings()).await;
+    let server = Server::start_with(Fake::forgetting(durable), settings()).await;
     let data = "x".repeat(4096);
     let line = structured("1", "com.example.order", "s").replace("{\"n\":1}", &format!("\"{data}\"")) + "\n";
     let count = STREAM_BYTES / line.len();

@@ -4,10 +4,10 @@ mod support;
 
 use std::time::Duration;
 
+use broker::fake::{Fake, durable, refused};
 use broker::{Body, Key, Outcome, RefusalKind};
 use event::{Data, Value};
 use postrider_api::Settings;
-use support::fake::{Fake, durable, refused};
 use support::{BINARY, Server, settings, structured};
 
 const ORDERS: &str = "/v1/topics/orders/events";

@@ -5,8 +5,8 @@ mod support;
 
 use std::time::Duration;
 
+use broker::fake::Fake;
 use postrider_api::Settings;
-use support::fake::Fake;
 use support::{Server, settings};
 
 const EVENT: &str = "host: localhost\r\ncontent-type: application/json\r\nce-specversion: 1.0\r\nce-id: outer\r\n\

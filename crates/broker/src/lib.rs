@@ -41,12 +41,14 @@
 //!     cannot do is told by its [`Capabilities`]. What an operator is to see of its inner life is opaque text
 //!     ([`Part`]).
 //!
-//! [`mod@conformance`] holds every driver to this; [`model`] is the reference that misbehaves within it.
+//! [`mod@conformance`] holds every driver to this; [`model`] is the reference that misbehaves within it,
+//! and [`fake`] takes records in for tests of what publishes.
 
 mod capabilities;
 pub mod conformance;
 mod driver;
 mod error;
+pub mod fake;
 pub mod headers;
 pub mod model;
 mod position;

@@ -1,14 +1,12 @@
 //! What the publisher promises, over a driver that the test answers for.
 
-mod fake;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use broker::fake::Fake;
 use broker::{Body, Key, Letter, Outcome, Position, Record, RefusalKind};
 use event::{Event, Value};
-use fake::Fake;
 use parking_lot::Mutex;
 use postrider_publish::{Error, Item, KeyFrom, Limits, Publisher, Topic};
 use telemetry::{Happened, Observer, Telemetry};
@@ -165,7 +163,7 @@ async fn a_pending_broker_is_refused_until_its_gate_opens() {
 #[tokio::test]
 async fn outcomes_are_told_apart() {
     let driver = Fake::new();
-    driver.script.lock().extend([
+    driver.will([
         Outcome::Durable(Position::Number(0)),
         refused(RefusalKind::Full),
         Outcome::Unknown("who knows".into()),
@@ -190,7 +188,7 @@ async fn outcomes_are_told_apart() {
 async fn a_topic_that_is_full_is_listed_until_an_event_is_durable_there() {
     let driver = Fake::new();
     let full = |reason: &str| Outcome::refused(RefusalKind::Full, reason);
-    driver.script.lock().extend([full("billing holds 3 events"), full("no space left")]);
+    driver.will([full("billing holds 3 events"), full("no space left")]);
     let (publisher, _) = publisher(&driver, None);
     publisher.publish("orders", vec![item("1")], soon()).unwrap().await;
     let letters = publisher.topic("orders.dead-letter").unwrap();
@@ -220,7 +218,7 @@ async fn past_the_deadline_the_answer_is_unknown_and_the_records_stay_under_way(
         matches!(publisher.prepare("orders", vec![item("2")]), Err(Error::Overloaded { .. })),
         "the driver still holds the first"
     );
-    driver.held().answer(vec![Outcome::Durable(Position::Number(0))]);
+    driver.held().await.answer(vec![Outcome::Durable(Position::Number(0))]);
     publisher.close(Instant::now() + Duration::from_secs(60)).await;
     assert_eq!(told.all(), ["unknown orders 1", "refused orders overloaded 1"], "an outcome is told once");
 }
@@ -231,7 +229,7 @@ async fn a_publisher_that_goes_away_cancels_nothing_and_the_outcome_is_still_tol
     let (publisher, told) = publisher(&driver, None);
     drop(publisher.publish("orders", vec![item("1")], soon()).unwrap());
     assert_eq!(driver.taken().len(), 1, "the record is on its way");
-    driver.held().answer(vec![Outcome::Durable(Position::Number(0))]);
+    driver.held().await.answer(vec![Outcome::Durable(Position::Number(0))]);
     publisher.close(soon()).await;
     assert_eq!(told.all(), ["accepted orders 1"]);
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Driver, Start};
+use broker::fake::Fake;
+use broker::{Driver, Lag, Start, SubscriptionInfo};
 use delivery::{Mode, Push, Spec, Subscriptions, Webhook};
 use parking_lot::Mutex;
 use postrider_api::{Admin, Health, House, Limits, Listener, Readiness, serve};
@@ -13,7 +14,6 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::fake::Fake;
 use super::{Reply, exchange, limits, request, structured};
 
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl Server {
     }
 
     pub(crate) async fn start_with(driver: Arc<Fake>, limits: Limits) -> Self {
+        driver.knows([subscription("shop.billing", true), subscription("shop.old", false)]);
         let desk = Arc::new(Desk { driver: driver.clone(), drained: Mutex::default() });
         let publisher = super::publisher(&driver);
         let push = Push::new([]);
@@ -95,14 +96,26 @@ impl Server {
     }
 
     pub(crate) async fn publish(&self, ids: &[&str]) {
-        let items = ids.iter().map(|id| publish::Item {
-            event: event::json::from_bytes(structured(id, "com.example.order", "s").into()).expect("valid"),
-            key: None,
-            traceparent: None,
-            tracestate: None,
-        });
+        for id in ids {
+            self.publish_text(&structured(id, "com.example.order", "s")).await;
+        }
+    }
+
+    /// Publishes one structured event.
+    pub(crate) async fn publish_text(&self, text: &str) {
+        let event = event::json::from_bytes(text.to_owned().into()).expect("valid");
+        let item = publish::Item { event, key: None, traceparent: None, tracestate: None };
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        self.publisher.publish("orders", items.collect(), deadline).expect("taken").await;
+        self.publisher.publish("orders", vec![item], deadline).expect("taken").await;
+    }
+}
+
+fn subscription(name: &str, open: bool) -> SubscriptionInfo {
+    SubscriptionInfo {
+        name: name.into(),
+        topic: "orders".into(),
+        lag: Lag { records: 3, oldest: None },
+        open,
     }
 }
 

@@ -3,13 +3,12 @@
 #![expect(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod desk;
-pub(crate) mod fake;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fake::Fake;
+use broker::fake::Fake;
 use postrider_api::{App, Limits, Listener, Settings, serve};
 use publish::{KeyFrom, Publisher, Topic};
 use telemetry::Telemetry;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::desk::Server;
-use support::{Reply, request};
+use support::{Reply, request, structured};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -136,6 +136,12 @@ async fn a_topic_is_browsed_line_by_line() {
     let reply = server.get("/v1/topics/nowhere/events").await;
     assert_eq!((reply.status, reply.code()), (404, "unknown_topic".into()));
     assert_eq!(reply.json()["topics"], json!(["orders", "users"]), "the known ones are named");
+    server
+        .publish_text(&structured("d", "com.example.order", "s").replace("{\"n\":1}", "{\r\n\"n\":\n1}"))
+        .await;
+    let last = server.get("/v1/topics/orders/events?from=3").await;
+    let data = lines(&last).first().map(|line| line["event"]["data"].clone());
+    assert_eq!(data, Some(json!({"n": 1})), "line breaks in an event end no line: {last:?}");
 }
 
 #[tokio::test]

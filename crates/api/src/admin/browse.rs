@@ -186,10 +186,11 @@ fn line(position: &Position, time_ms: u64, record: &Record, out: &mut Vec<u8>) {
     };
     serde_json::to_writer(&mut *out, &head).expect("strings and numbers always serialise");
     if let Body::Event(event) = &record.body {
-        // The event is JSON already: it is put in as the head's last member.
+        // The event is JSON already: it is put in as the head's last member, and the end of its line is that of the whole.
         out.pop();
         out.extend_from_slice(b",\"event\":");
-        event::json::write(event, out);
+        event::json::write_line(event, out);
+        out.pop();
         out.push(b'}');
     }
     out.push(b'\n');

@@ -44,6 +44,7 @@
 //! [`mod@conformance`] holds every driver to this; [`model`] is the reference that misbehaves within it,
 //! and [`fake`] takes records in for tests of what publishes.
 
+mod admission;
 mod capabilities;
 pub mod conformance;
 mod driver;
@@ -54,14 +55,17 @@ pub mod model;
 mod position;
 mod publish;
 mod record;
+mod slots;
 mod source;
 
+pub use admission::{Admission, Permit};
 pub use capabilities::Capabilities;
 pub use driver::{Browse, Browsed, Driver, Health, Lag, Selection, Start, Subscription, SubscriptionInfo};
 pub use error::{Error, ErrorKind};
 pub use position::Position;
 pub use publish::{Batch, Outcome, Promise, Receipt, Refusal, RefusalKind};
 pub use record::{Body, Hop, Key, Letter, Origin, Record, TraceParent};
+pub use slots::Slots;
 pub use source::{Credit, Delivery, Gap, Input, Lease, Note, Part, PartState, Payload, Settle, Source};
 
 /// A boxed future, as the object-safe contract returns it.

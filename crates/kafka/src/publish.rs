@@ -1,6 +1,5 @@
 //! Publishing: from a batch to librdkafka's producers, and from its acknowledgements to outcomes.
 
-mod admission;
 mod answer;
 mod calls;
 mod gate;
@@ -12,11 +11,10 @@ mod routes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{Batch, Error, Outcome, Receipt, Refusal, RefusalKind};
+use broker::{Admission, Batch, Error, Outcome, Receipt, Refusal, RefusalKind};
 use tokio::sync::watch;
 
 use crate::cluster::Cluster;
-use admission::Admission;
 use routes::Routes;
 
 /// When a refused publish may be tried again: the pulse is taken once a second, and a queue drains within one.

@@ -7,10 +7,10 @@ use broker::{Key, Outcome, Position, Promise};
 use parking_lot::Mutex;
 use slab::Slab;
 
-use super::admission::{Admission, Permit};
 use super::answer::{Answer, PENDING, is_pending};
 use super::routes::Route;
 use crate::settings::LANDS_WITHIN;
+use broker::{Admission, Permit};
 
 /// One `publish`.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use broker::{Key, Outcome, Receipt, Record, RefusalKind};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 
-use super::admission::Permit;
 use super::calls::{Calls, tag};
 use super::gate::{Gate, Waits};
 use super::producer::{Client, Producer, Reports};
 use super::routes::Route;
 use super::{outcome, unavailable};
 use crate::record::{self, About, Encoded};
+use broker::Permit;
 
 /// A call whose records are ready for librdkafka.
 #[derive(Debug)]

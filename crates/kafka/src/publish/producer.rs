@@ -14,7 +14,6 @@ use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext, PurgeConfi
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::watch;
 
-use super::admission::Admission;
 use super::calls::Calls;
 use super::gate::Gate;
 use super::hand_over::Ready;
@@ -22,6 +21,7 @@ use super::{RETRY_AFTER, outcome};
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::errors;
+use broker::Admission;
 
 /// How often a producer's thread looks at deadlines and whether it is to end; reports are served as they come. rdkafka
 /// polls until all of this time has passed, in whole milliseconds, so it asks without a pause in the last one: what

@@ -12,11 +12,11 @@ use broker::Error;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::admission::Admission;
 use super::producer::Producer;
 use crate::cluster::Cluster;
 use crate::settings::BATCH_BYTES;
 use crate::topics::Facts;
+use broker::Admission;
 
 /// Topics of one producer at the most.
 const TOPICS_MAX: usize = 64;

@@ -1,28 +1,29 @@
-//! How much may be under way: handed to librdkafka and not acknowledged. It stands before librdkafka's own queue, which
-//! is told to have no bound and so is never full.
+//! How much may be under way, for drivers whose client queues without a bound: handed to the client and not acknowledged.
+//! It stands before the client's own queue, which so is never full.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use broker::{Body, Record};
+use crate::{Body, Record};
 
 /// Records under way at the most.
 const RECORDS_MAX: u64 = 50_000;
 /// Their bytes at the most. A record's are its body and [`RECORD_BYTES`].
 const BYTES_MAX: u64 = 64 << 20;
 
-/// What a record takes beside its body: headers, key, and librdkafka's own.
+/// What a record takes beside its body: headers, key, and what the client keeps of it.
 const RECORD_BYTES: u64 = 512;
 
+/// Room for publishes: 50,000 records and 64 MiB.
 #[derive(Debug, Default)]
-pub(super) struct Admission {
+pub struct Admission {
     records: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// What a call has taken, to be given back when librdkafka has reported all its records.
+/// What a call has taken, to be given back when all its records are answered.
 #[derive(Debug)]
 #[must_use = "what is taken is to be released"]
-pub(super) struct Permit {
+pub struct Permit {
     records: u64,
     bytes: u64,
 }
@@ -30,7 +31,7 @@ pub(super) struct Permit {
 impl Admission {
     /// Takes room for a call. A call that is larger than all the room there is has it when nothing else is under way: it
     /// is bounded by whoever made it, and would else never be taken.
-    pub(super) fn admit(&self, records: &[Record]) -> Option<Permit> {
+    pub fn admit(&self, records: &[Record]) -> Option<Permit> {
         let permit = Permit { records: records.len() as u64, bytes: records.iter().map(bytes).sum() };
         let before = self.records.fetch_add(permit.records, Ordering::Relaxed);
         let bytes_before = self.bytes.fetch_add(permit.bytes, Ordering::Relaxed);
@@ -42,13 +43,14 @@ impl Admission {
         None
     }
 
-    pub(super) fn release(&self, Permit { records, bytes }: Permit) {
+    /// Gives back what a call had taken.
+    pub fn release(&self, Permit { records, bytes }: Permit) {
         self.records.fetch_sub(records, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// For a sentence: how much is under way.
-    pub(super) fn under_way(&self) -> String {
+    pub fn under_way(&self) -> String {
         let (records, bytes) = (self.records.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
         format!("{records} records of {} KiB", bytes / 1024)
     }
@@ -64,10 +66,10 @@ fn bytes(record: &Record) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use broker::Hop;
     use bytes::Bytes;
 
     use super::*;
+    use crate::Hop;
 
     fn records(count: usize, bytes: usize) -> Vec<Record> {
         let body = Body::Foreign { bytes: Bytes::from(vec![0; bytes]), reason: String::new() };

@@ -110,12 +110,14 @@ pub trait Driver: Debug + Send + Sync + 'static {
         credit: Credit,
     ) -> BoxFuture<'a, Result<Box<dyn Source>, Error>>;
 
-    /// The topic's present end: `until` of a redrive that is asked for now. `None` where the topic is empty. A broker of
-    /// several sequences names the end of all of them in one [`Position::Text`]; one that cannot tell answers
-    /// `Unsupported`.
+    /// The topic's present end: `until` of a redrive that is asked for now. `None` where the topic is empty, as far as the
+    /// broker can tell. A broker of several sequences names the end of all of them in one [`Position::Text`]; one that
+    /// cannot tell answers `Unsupported`.
     fn end<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Position>, Error>>;
 
-    /// Reads a topic without a subscription, the records of a key in append order. `Unsupported` unless [`Capabilities::browse`].
+    /// Reads a topic without a subscription, the records of a key in append order. `Unsupported` unless
+    /// [`Capabilities::browse`]; of a subscription that keeps unsettled records ([`Selection::unsettled_of`]) those can be
+    /// read on every broker, though on one that cannot browse only those that nobody holds at that moment.
     fn browse<'a>(&'a self, topic: &'a str, what: Selection)
     -> BoxFuture<'a, Result<Box<dyn Browse>, Error>>;
 

@@ -1,6 +1,6 @@
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use broker::{
@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 use crate::project::Project;
 use crate::publish::Publishing;
 use crate::settings::Settings;
-use crate::{monitor, source, subscriptions, topics};
+use crate::source::{Reader, now_ms};
+use crate::{look, monitor, source, subscriptions, topics};
 
 /// A Pub/Sub project. The service may be unreachable when this is made: it is reached when something is asked of it.
 #[derive(Debug)]
@@ -28,7 +29,8 @@ pub struct Pubsub {
 #[derive(Debug, Default)]
 pub(crate) struct Open {
     closed: AtomicBool,
-    names: Mutex<HashSet<String>>,
+    /// Each with its reader, once it has one.
+    names: Mutex<HashMap<String, Weak<Reader>>>,
     /// Cancelled when the driver is closed or dropped.
     pub(crate) stop: CancellationToken,
 }
@@ -47,15 +49,28 @@ impl Open {
 
     /// `Conflict` where it is open already.
     fn take(self: &Arc<Self>, name: &str) -> Result<Opened, Error> {
-        if !self.names.lock().insert(name.to_owned()) {
+        let mut names = self.names.lock();
+        if names.contains_key(name) {
             let message = format!("subscription {name} is open in this process already");
             return Err(Error::new(ErrorKind::Conflict, message));
         }
+        names.insert(name.to_owned(), Weak::new());
         Ok(Opened { open: Arc::clone(self), name: name.to_owned() })
     }
 }
 
+impl Open {
+    /// `None` where it is not open here.
+    fn reader(&self, name: &str) -> Option<Weak<Reader>> {
+        self.names.lock().get(name).cloned()
+    }
+}
+
 impl Opened {
+    pub(crate) fn is_read_by(&self, reader: &Arc<Reader>) {
+        self.open.names.lock().insert(self.name.clone(), Arc::downgrade(reader));
+    }
+
     pub(crate) fn open(&self) -> &Arc<Open> {
         &self.open
     }
@@ -97,7 +112,7 @@ impl Driver for Pubsub {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             browse: false,
-            purge: false,
+            purge: true,
             seek: false,
             list: false,
             exact_lag: false,
@@ -148,24 +163,45 @@ impl Driver for Pubsub {
         })
     }
 
+    /// What was published until now, by this machine's clock: a topic's end itself cannot be asked for.
     fn end<'a>(&'a self, _topic: &'a str) -> BoxFuture<'a, Result<Option<Position>, Error>> {
-        self.unsupported("tell where a topic ends")
+        Box::pin(std::future::ready(self.open.usable().map(|()| Some(Position::Number(now_ms())))))
     }
 
+    /// Only what a subscription has not settled can be looked at.
     fn browse<'a>(
         &'a self,
-        _topic: &'a str,
-        _what: Selection,
+        topic: &'a str,
+        what: Selection,
     ) -> BoxFuture<'a, Result<Box<dyn Browse>, Error>> {
-        self.unsupported("read a topic without a subscription")
+        Box::pin(async move {
+            self.open.usable()?;
+            match &what.unsettled_of {
+                Some(subscription) => look::browse(&self.project, topic, subscription, &what).await,
+                None => Err(Error::unsupported("read a topic without a subscription")),
+            }
+        })
     }
 
     fn purge<'a>(
         &'a self,
-        _subscription: &'a str,
-        _positions: Option<&'a [Position]>,
+        subscription: &'a str,
+        positions: Option<&'a [Position]>,
     ) -> BoxFuture<'a, Result<u64, Error>> {
-        self.unsupported("settle what it has not handed out")
+        Box::pin(async move {
+            self.open.usable()?;
+            match (self.open.reader(subscription), positions) {
+                (None, _) => look::purge(&self.project, subscription, positions).await,
+                (Some(reader), Some(positions)) => {
+                    Ok(reader.upgrade().map_or(0, |reader| reader.purge(positions)))
+                }
+                (Some(_), None) => {
+                    let message =
+                        format!("subscription {subscription} is being read: ask again when it is not");
+                    Err(Error::new(ErrorKind::Conflict, message))
+                }
+            }
+        })
     }
 
     fn seek<'a>(&'a self, _subscription: &'a str, _to: Start) -> BoxFuture<'a, Result<(), Error>> {

@@ -11,13 +11,15 @@
 //!   revoked, given back and taken again. A release stays in the process, with its key's tail: it costs no round trip and
 //!   nothing overtakes it.
 //! - **Order** within a key is the service's, by ordering keys. Whether a subscription has it is fixed when it is made.
-//! - **Not to be had** on Pub/Sub: browsing a topic, its end, exact lag, catching up, notes that outlive the process.
+//! - **Dead letters** are looked through by pulling them and giving them back; where a redrive ends is a time.
+//! - **Not to be had** on Pub/Sub: browsing a topic, exact lag, catching up, notes that outlive the process.
 //!
 //! Only this crate names Google's libraries.
 
 mod clients;
 mod driver;
 mod errors;
+mod look;
 mod monitor;
 mod names;
 mod project;

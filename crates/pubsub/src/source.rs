@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use broker::{
-    BoxFuture, Credit, Error, ErrorKind, Input, Lag, Lease, Note, Part, PartState, Record, Settle, Source,
-    Subscription,
+    BoxFuture, Credit, Error, ErrorKind, Input, Lag, Lease, Note, Part, PartState, Position, Record, Settle,
+    Source, Subscription,
 };
 use futures::task::AtomicWaker;
 use google_cloud_pubsub::subscriber::handler::Handler;
@@ -78,19 +78,25 @@ pub(crate) fn open(
     retention: Option<Duration>,
     credit: Credit,
 ) -> Box<dyn Source> {
+    // Our own end of a topic; any other is none of Pub/Sub's.
+    let until_ms = match subscription.until {
+        Some(Position::Number(ms)) => ms,
+        _ => u64::MAX,
+    };
     let reader = Arc::new(Reader {
         project: Arc::clone(project),
         name: subscription.name.clone(),
         full: project.subscription(&subscription.name),
         topic: subscription.topic.clone(),
         retention,
-        state: Mutex::new(State::new(subscription.ordered, credit, 2 * project.settings.lease)),
+        state: Mutex::new(State::new(subscription.ordered, until_ms, credit, 2 * project.settings.lease)),
         waker: AtomicWaker::new(),
         room: Notify::new(),
         trouble: Mutex::default(),
         acknowledged: Arc::default(),
         credit,
     });
+    opened.is_read_by(&reader);
     let (tasks, stop) = (TaskTracker::new(), opened.open().stop.child_token());
     for _ in 0..project.settings.streams {
         tasks.spawn(stream::read(Arc::clone(&reader), tasks.clone(), stop.clone()));
@@ -103,6 +109,16 @@ impl Reader {
     /// Lets the source's task look again.
     fn wake(&self) {
         self.waker.wake();
+    }
+
+    /// Settles these of what is here, and returns how many those were.
+    pub(crate) fn purge(&self, positions: &[Position]) -> u64 {
+        let (purged, handles) = self.state.lock().purge(positions);
+        if !handles.is_empty() {
+            self.acknowledge(handles);
+        }
+        self.wake();
+        purged
     }
 
     /// Ends the source. What is here is given back.
@@ -201,9 +217,9 @@ impl Source for PubsubSource {
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
+            self.stop.cancel();
             self.reader.end(Error::new(ErrorKind::Closed, "the source has been closed"));
             self.reader.confirmed().await;
-            self.stop.cancel();
             self.tasks.close();
             let name = &self.reader.name;
             tokio::time::timeout(CLOSE, self.tasks.wait()).await.map_err(|_| {
@@ -248,6 +264,7 @@ impl Reader {
     }
 }
 
-fn now_ms() -> u64 {
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -24,6 +24,8 @@ const QUEUE_RECORDS_MAX: usize = 256;
 const QUEUE_BYTES_MAX: u64 = 4 << 20;
 /// Handles that are kept of a message that came again and again: the server takes the last one's word.
 const HANDLES_MAX: usize = 4;
+/// Messages that are held and not handed out, because they came too late for it.
+const ASIDE_MAX: usize = 1000;
 
 /// A message that came.
 #[derive(Debug)]
@@ -51,6 +53,10 @@ struct Entry<H> {
 #[derive(Debug)]
 pub(super) struct State<H> {
     ordered: bool,
+    /// What was published later is not handed out, in milliseconds since the Unix epoch.
+    until_ms: u64,
+    /// The handles of that. Given back at once, it would come again at once.
+    aside: Vec<H>,
     credit: Credit,
     entries: Slab<Entry<H>>,
     by_position: HashMap<Position, usize>,
@@ -68,9 +74,11 @@ pub(super) struct State<H> {
 }
 
 impl<H> State<H> {
-    pub(super) fn new(ordered: bool, credit: Credit, redelivery: Duration) -> Self {
+    pub(super) fn new(ordered: bool, until_ms: u64, credit: Credit, redelivery: Duration) -> Self {
         Self {
             ordered,
+            until_ms,
+            aside: Vec::new(),
             credit,
             entries: Slab::new(),
             by_position: HashMap::new(),
@@ -115,6 +123,10 @@ impl<H> State<H> {
             let handles = &mut self.entries[*id].handles;
             handles.push(handle);
             return (handles.len() > HANDLES_MAX).then(|| handles.remove(0));
+        }
+        if received.published_ms > self.until_ms {
+            self.aside.push(handle);
+            return (self.aside.len() > ASIDE_MAX).then(|| self.aside.swap_remove(0));
         }
         let key = received.record.key.as_ref().filter(|_| self.ordered).map(Key::digest);
         if key.is_some_and(|key| !self.awaited.admits(key, &received.position, now)) {
@@ -255,6 +267,21 @@ impl<H> State<H> {
         entry
     }
 
+    /// Settles these of what is here. Returns how many those were, and the handles that are to acknowledge them.
+    pub(super) fn purge(&mut self, positions: &[Position]) -> (u64, Vec<H>) {
+        let here: Vec<usize> =
+            positions.iter().filter_map(|position| self.by_position.get(position)).copied().collect();
+        let purged = here.len() as u64;
+        let end = |id| {
+            if let Some(lease) = self.entries[id].lease {
+                self.slots.free(lease);
+                self.outbox.push_back(Input::Revoked(lease));
+            }
+            self.forget(id).handles
+        };
+        (purged, here.into_iter().flat_map(end).collect())
+    }
+
     /// Nothing is handed out any more. Returned are the handles to be dropped.
     pub(super) fn end(&mut self, why: Error) -> Vec<H> {
         self.ended.get_or_insert(why);
@@ -262,7 +289,8 @@ impl<H> State<H> {
         self.ready.clear();
         self.ready_bytes = 0;
         self.slots = Slots::default();
-        self.entries.drain().flat_map(|entry| entry.handles).collect()
+        let aside = std::mem::take(&mut self.aside);
+        self.entries.drain().flat_map(|entry| entry.handles).chain(aside).collect()
     }
 
     /// What is here, and how old the oldest of it is.

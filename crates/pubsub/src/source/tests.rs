@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const AMPLE: Credit = Credit { events: 1000, bytes: 1 << 20 };
 
 fn state(credit: Credit) -> State<u64> {
-    State::new(true, credit, 20 * SECOND)
+    State::new(true, u64::MAX, credit, 20 * SECOND)
 }
 
 fn received(position: u64, key: Option<&str>) -> Received {
@@ -153,4 +153,24 @@ fn an_end_gives_everything_back_and_takes_nothing_more() {
     assert_eq!(state.receive(received(3, None), 3, Instant::now()), Some(3));
     assert!(state.settle(held[0].1, Settle::Done).is_empty() && filled(&mut state).is_empty());
     assert_eq!(state.ended().map_err(|error| error.kind), Err(ErrorKind::Closed));
+}
+
+#[test]
+fn what_is_purged_is_acknowledged_and_told() {
+    let mut state = state(Credit { events: 2, ..AMPLE });
+    take_in(&mut state, Some("a"), [1, 2, 3]);
+    assert_eq!(positions(&deliveries(&mut state)), [1, 2]);
+    let chosen = [2, 3, 9].map(Position::Number);
+    assert_eq!(state.purge(&chosen), (2, vec![2, 3]), "held or waiting; 9 is not here");
+    assert!(matches!(filled(&mut state)[..], [Input::Revoked(_)]));
+    assert_eq!(state.purge(&chosen), (0, Vec::new()));
+}
+
+#[test]
+fn what_was_published_after_the_end_waits_aside() {
+    let mut state: State<u64> = State::new(true, 2, AMPLE, 20 * SECOND);
+    take_in(&mut state, None, 1..=4);
+    assert_eq!(positions(&deliveries(&mut state)), [1, 2]);
+    let gone = state.end(Error::new(ErrorKind::Closed, "closed"));
+    assert_eq!(gone.len(), 4, "with the source it is given back, too");
 }

@@ -49,9 +49,9 @@ enum Command {
         /// Handed to the test programs: a name to filter by, --nocapture, --test-threads N
         #[arg(last = true, value_name = "ARGUMENT")]
         arguments: Vec<String>,
-        /// Leave out what needs a Kafka: then a Rust toolchain and a C linker are enough
+        /// Leave out what needs Kafka or Pub/Sub: then a Rust toolchain and a C linker are enough
         #[arg(long)]
-        no_kafka: bool,
+        no_brokers: bool,
     },
     /// Measure Postrider beside its yardsticks, in the same run: CPU per event first, then rates, latency and memory
     ///
@@ -171,8 +171,15 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Bench { arguments } => bench::run(&root(), &arguments),
         Command::Instructions { update, profile_out } => instructions::run(&root(), update, profile_out),
+<<<<<<< HEAD
         Command::Test { parts, arguments, no_kafka } => test::run(&parts, &arguments, !no_kafka),
         Command::Torture { arguments } => torture::run(&root(), &arguments),
+=======
+        Command::Test { parts, arguments, no_brokers } => test::run(&parts, &arguments, !no_brokers),
+        Command::Torture { cycles, seed, directory } => {
+            torture::run(&root(), cycles, seed, directory.as_deref())
+        }
+>>>>>>> 97be879 (xtask: tests have a Pub/Sub server as they have a Kafka)
         Command::Brokers(action) => brokers::run(action),
         Command::Fuzz { targets, seconds, input } => fuzz::run(&root(), &targets, seconds, input.as_deref()),
         Command::Setup => machine::setup().map(|()| true),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use brokers::SHARED_KAFKA;
 use brokers::kafka::{Kafka, Options};
+use brokers::pubsub::{self, Pubsub, SHARED_PUBSUB};
 use clap::ValueEnum;
 
 use crate::run::{cargo, output, say, watched};
@@ -28,8 +29,9 @@ pub(crate) enum Part {
 
 /// Packages whose tests are parts of their own.
 const OTHER_PARTS: &[&str] = &["postrider-tests", "postrider-simulation", "postrider-torture"];
-/// … and those that make no sense, or cannot be built, without Kafka.
-const WITHOUT_KAFKA: &[&str] = &["postrider-kafka", "postrider-brokers", "postrider-benches"];
+/// … and those that make no sense, or cannot be built, without real brokers.
+const WITHOUT_BROKERS: &[&str] =
+    &["postrider-kafka", "postrider-pubsub", "postrider-brokers", "postrider-benches"];
 
 /// Seeds of a test run.
 const SEEDS: u64 = 3000;
@@ -51,28 +53,32 @@ struct Outcome {
 }
 
 /// Whether all tests of the parts (of none: of all parts) passed.
-pub(crate) fn run(parts: &[Part], arguments: &[String], with_kafka: bool) -> Result<bool> {
+pub(crate) fn run(parts: &[Part], arguments: &[String], with_brokers: bool) -> Result<bool> {
     let root = crate::root();
     let parts: BTreeSet<Part> = match parts {
         [] => Part::value_variants().iter().copied().collect(),
         some => some.iter().copied().collect(),
     };
-    let with_kafka = with_kafka && parts.iter().any(|part| part.needs_kafka());
-    check_machine(with_kafka)?;
+    let with_brokers = with_brokers && parts.iter().any(|part| part.needs_brokers());
+    check_machine(with_brokers)?;
     heading("building");
-    let binary = build(&root, &parts, with_kafka)?;
-    let kafka = if with_kafka { start_kafka()? } else { None };
+    let binary = build(&root, &parts, with_brokers)?;
+    let kafka = if with_brokers { start_kafka()? } else { None };
+    let pubsub = if with_brokers { start_pubsub()? } else { None };
     let mut outcomes = Vec::new();
     for part in parts {
         heading(part.name());
         let began = Instant::now();
         let mut tally = Tally::default();
-        let mut tests = part.command(&root, with_kafka);
+        let mut tests = part.command(&root, with_brokers);
         tests.env("POSTRIDER_BIN", &binary);
         if let Some(kafka) = &kafka {
             tests.env(SHARED_KAFKA, kafka.bootstrap());
         }
-        tests.arg("--").args(part.arguments(with_kafka)).args(arguments);
+        if let Some(pubsub) = &pubsub {
+            tests.env(SHARED_PUBSUB, pubsub.address());
+        }
+        tests.arg("--").args(part.arguments(with_brokers)).args(arguments);
         let mut succeeded = watched(&mut tests, |line| tally.read(line))?;
         if part == Part::Simulation && arguments.is_empty() {
             succeeded &= simulate(&root, &mut tally)?;
@@ -93,7 +99,7 @@ fn simulate(root: &Path, tally: &mut Tally) -> Result<bool> {
 }
 
 /// What the tests need beyond what has built this program, told before minutes are spent on building.
-fn check_machine(with_kafka: bool) -> Result<()> {
+fn check_machine(with_brokers: bool) -> Result<()> {
     heading("checking this machine");
     std::net::TcpListener::bind("127.0.0.1:0").context(
         "the tests talk over loopback, and 127.0.0.1 cannot be bound; allow it in this sandbox or container",
@@ -103,9 +109,9 @@ fn check_machine(with_kafka: bool) -> Result<()> {
         format!("the tests keep data in {}; set TMPDIR to a place that can be written", shown(&probe))
     })?;
     say("loopback and temporary directory: fine");
-    if with_kafka {
+    if with_brokers {
         crate::machine::setup_tests()
-            .context("`cargo xtask test --no-kafka` needs no more than a Rust toolchain and a C linker")?;
+            .context("`cargo xtask test --no-brokers` needs no more than a Rust toolchain and a C linker")?;
     }
     let bound = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).status();
     if !bound.is_ok_and(|status| status.success()) {
@@ -119,22 +125,28 @@ fn check_machine(with_kafka: bool) -> Result<()> {
             "strace is not here: LEFT OUT are kills at every system call, power losses, and system calls that fail.",
         );
     }
-    if with_kafka && !has_kafka() {
+    if with_brokers && !names_one(SHARED_PUBSUB) {
+        pubsub::prefetch(say).context(
+            "the tests need a Pub/Sub server; `cargo xtask test --no-brokers` leaves out those that do",
+        )?;
+        say("Pub/Sub: here");
+    }
+    if with_brokers && !names_one(SHARED_KAFKA) {
         brokers::kafka::prefetch(say)
-            .context("the tests need a Kafka; `cargo xtask test --no-kafka` leaves out those that do")?;
+            .context("the tests need a Kafka; `cargo xtask test --no-brokers` leaves out those that do")?;
         say("Kafka: here");
     }
     Ok(())
 }
 
 /// Whether somebody has started one for us.
-fn has_kafka() -> bool {
-    std::env::var_os(SHARED_KAFKA).is_some_and(|address| !address.is_empty())
+fn names_one(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|address| !address.is_empty())
 }
 
 /// One for all tests, unless there is one. It ends with the value, or with us.
 fn start_kafka() -> Result<Option<Kafka>> {
-    if has_kafka() {
+    if names_one(SHARED_KAFKA) {
         return Ok(None);
     }
     heading("starting Kafka");
@@ -144,13 +156,23 @@ fn start_kafka() -> Result<Option<Kafka>> {
     Ok(Some(kafka))
 }
 
+/// The same for Pub/Sub.
+fn start_pubsub() -> Result<Option<Pubsub>> {
+    if names_one(SHARED_PUBSUB) {
+        return Ok(None);
+    }
+    let pubsub = Pubsub::start(pubsub::Options { progress: say, ..pubsub::Options::default() })?;
+    say(&format!("Pub/Sub at {}", pubsub.address()));
+    Ok(Some(pubsub))
+}
+
 /// Builds everything first, so that the tests' own time is theirs alone; returns the binary.
-fn build(root: &Path, parts: &BTreeSet<Part>, with_kafka: bool) -> Result<PathBuf> {
+fn build(root: &Path, parts: &BTreeSet<Part>, with_brokers: bool) -> Result<PathBuf> {
     if parts.contains(&Part::Promises) {
         output(cargo(root).args(["build", "--locked", "--workspace", "--bin", "postrider"]))?;
     }
     for part in parts {
-        output(part.command(root, with_kafka).arg("--no-run"))?;
+        output(part.command(root, with_brokers).arg("--no-run"))?;
     }
     Ok(target_directory(root)?.join("debug").join("postrider"))
 }
@@ -174,26 +196,26 @@ impl Part {
         }
     }
 
-    fn needs_kafka(self) -> bool {
+    fn needs_brokers(self) -> bool {
         matches!(self, Self::Unit | Self::Promises)
     }
 
-    /// For the test programs. A promise on Kafka says so in its name.
-    fn arguments(self, with_kafka: bool) -> &'static [&'static str] {
-        if self == Self::Promises && !with_kafka { &["--skip", "kafka"] } else { &[] }
+    /// For the test programs. A promise on a real broker says so in its name.
+    fn arguments(self, with_brokers: bool) -> &'static [&'static str] {
+        if self == Self::Promises && !with_brokers { &["--skip", "kafka", "--skip", "pubsub"] } else { &[] }
     }
 
-    fn command(self, root: &Path, with_kafka: bool) -> Command {
+    fn command(self, root: &Path, with_brokers: bool) -> Command {
         let mut command = cargo(root);
         command.args(["test", "--locked", "--no-fail-fast"]);
         match self {
             Self::Unit => {
-                let without = if with_kafka { &[][..] } else { WITHOUT_KAFKA };
+                let without = if with_brokers { &[][..] } else { WITHOUT_BROKERS };
                 let others = OTHER_PARTS.iter().chain(without);
                 command.arg("--workspace").args(others.flat_map(|name| ["--exclude", name]))
             }
             Self::Promises => {
-                command.args(["-p", "postrider-tests", "--lib"]).args(promises(root, with_kafka))
+                command.args(["-p", "postrider-tests", "--lib"]).args(promises(root, with_brokers))
             }
             Self::Simulation => {
                 command.args(["-p", "postrider-simulation", "--profile", crate::simulate::PROFILE])
@@ -204,14 +226,14 @@ impl Part {
     }
 }
 
-/// `--test NAME` for every file in `tests/tests`; without Kafka, without those that start one.
-fn promises(root: &Path, with_kafka: bool) -> Vec<OsString> {
+/// `--test NAME` for every file in `tests/tests`; without brokers, without those that start some.
+fn promises(root: &Path, with_brokers: bool) -> Vec<OsString> {
     let files = std::fs::read_dir(root.join("tests/tests")).into_iter().flatten().flatten();
     let rust = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "rs"));
     // A test that starts brokers of its own cannot do without them; a promise has its name filtered.
     let starts_brokers =
         |path: &Path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("brokers::"));
-    let rust = rust.filter(|path| with_kafka || !starts_brokers(path));
+    let rust = rust.filter(|path| with_brokers || !starts_brokers(path));
     let mut names: Vec<OsString> = rust.filter_map(|path| Some(path.file_stem()?.to_owned())).collect();
     names.sort();
     names.into_iter().flat_map(|name| ["--test".into(), name]).collect()

@@ -171,15 +171,8 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Bench { arguments } => bench::run(&root(), &arguments),
         Command::Instructions { update, profile_out } => instructions::run(&root(), update, profile_out),
-<<<<<<< HEAD
-        Command::Test { parts, arguments, no_kafka } => test::run(&parts, &arguments, !no_kafka),
-        Command::Torture { arguments } => torture::run(&root(), &arguments),
-=======
         Command::Test { parts, arguments, no_brokers } => test::run(&parts, &arguments, !no_brokers),
-        Command::Torture { cycles, seed, directory } => {
-            torture::run(&root(), cycles, seed, directory.as_deref())
-        }
->>>>>>> 97be879 (xtask: tests have a Pub/Sub server as they have a Kafka)
+        Command::Torture { arguments } => torture::run(&root(), &arguments),
         Command::Brokers(action) => brokers::run(action),
         Command::Fuzz { targets, seconds, input } => fuzz::run(&root(), &targets, seconds, input.as_deref()),
         Command::Setup => machine::setup().map(|()| true),

@@ -149,3 +149,38 @@ fn publisher(base: &BasePublisher, topic: &str, linger: Duration) -> Publisher {
         .set_delay_threshold(linger)
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use google_cloud_auth::credentials::anonymous;
+
+    use super::*;
+
+    /// Google's publisher keeps a task for each key that it has seen, for ever.
+    #[tokio::test]
+    async fn publishers_go_with_their_keys_and_a_key_that_is_under_way_stays() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let credentials = anonymous::Builder::new().build();
+        let base = BasePublisher::builder().with_credentials(credentials).build().await.expect("nothing is asked yet");
+        let topic = Topic::new("projects/p/topics/t".into(), base, Duration::ZERO);
+        let another = || publisher(&topic.base, &topic.name, topic.linger);
+        let key = |digest, publisher| Key { digest, text: digest.to_string(), publisher };
+        let under_way = topic.state.lock().publisher_of(0, another);
+        let first = Arc::downgrade(&under_way);
+        let mut publishers = HashSet::new();
+        for digest in 1..=10 * KEYS_MAX as u128 {
+            let publisher = topic.state.lock().publisher_of(digest, another);
+            publishers.insert(Arc::as_ptr(&publisher));
+            topic.answered(&key(digest, publisher), false);
+        }
+        assert!(publishers.len() > 5, "publishers are replaced: {}", publishers.len());
+        assert_eq!(topic.state.lock().under_way.len(), 1, "only what is under way is remembered");
+        assert!(topic.state.lock().seen.len() <= KEYS_MAX);
+        let again = topic.state.lock().publisher_of(0, another);
+        assert!(Arc::ptr_eq(&again, &under_way), "a key that is under way stays where it is");
+        topic.answered(&key(0, again), false);
+        topic.answered(&key(0, under_way), true);
+        assert!(first.upgrade().is_none(), "a publisher that no key needs goes");
+        assert!(topic.state.lock().under_way.is_empty());
+    }
+}

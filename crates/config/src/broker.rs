@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -70,11 +71,11 @@ table! {
 }
 
 choice! {
-    /// The content mode of the CloudEvents Kafka binding.
+    /// The content mode of the CloudEvents binding of a broker.
     pub enum ContentMode {
-        /// Attributes as `ce_…` headers, data as the record's value.
+        /// Attributes beside the data: headers `ce_…` on Kafka, attributes `ce-…` on Pub/Sub.
         Binary = "binary",
-        /// The whole event as JSON in the record's value. Larger and slower; for consumers that read no headers.
+        /// The whole event as JSON. Larger and slower; for consumers that read nothing beside the data.
         Structured = "structured",
     }
 }
@@ -97,6 +98,59 @@ table! {
     pub struct Pubsub {
         /// The project that topics and subscriptions belong to.
         pub project: String,
+        /// Where the service is reached: `https://REGION-pubsub.googleapis.com`. The default is the global endpoint,
+        /// which leads to the nearest region; order per key holds only among publishers that reach the same one.
+        pub endpoint: Option<String> = None,
+        /// `HOST:PORT` of an emulator, which is used instead of the service, without TLS and without credentials. The
+        /// default is the environment variable `PUBSUB_EMULATOR_HOST`, as in Google's clients, where it is set.
+        pub emulator: Option<String> = None,
+        /// Who this process is to Google.
+        pub credentials: Credentials = Credentials::default(),
+        /// Whether topics and subscriptions that are missing are created, dead-letter topics included. `false`: never; a
+        /// missing one is an error that names it.
+        pub create: bool = true,
+        /// Labels of what is created: up to 64, of a-z, 0-9, `_` and `-`, a letter first in their keys.
+        pub labels: BTreeMap<String, String> = BTreeMap::new(),
+        /// How long a created subscription keeps what is not settled.
+        pub retention: Duration = Duration::from_secs(7 * 86_400) => RETENTION,
+        /// How long a created topic keeps its messages for subscriptions made later, from 10m to 31d. Without it a new
+        /// subscription begins with what is published from then on, whatever its `start`.
+        pub topic_retention: Option<Duration> = None,
+        /// How long deliveries are held.
+        pub lease: Lease = Lease::default(),
+        /// Streams that each subscription is read with.
+        pub streams: u32 = 2 => 1..=32,
+        /// How long a publish waits for others to travel with.
+        pub linger: Duration = Duration::from_millis(5) => Duration::from_millis(0)..=Duration::from_secs(1),
+        /// Whether subscriptions that are created deliver exactly once, as the service means it: a settled event does
+        /// not come again, at the price of a round trip for each settle. The region of their readers must be one.
+        pub exactly_once: bool = false,
+        /// How events are written. Both ways are read.
+        pub content_mode: ContentMode = ContentMode::Binary,
+    }
+}
+
+/// How long Pub/Sub keeps anything: <https://cloud.google.com/pubsub/docs/subscription-properties>.
+pub(crate) const RETENTION: RangeInclusive<Duration> =
+    Duration::from_secs(600)..=Duration::from_secs(31 * 86_400);
+
+table! {
+    /// Who this process is to Google.
+    pub struct Credentials: Default {
+        /// A credentials file: a service account's key, or any other kind that Google's tools write. The default is
+        /// application-default credentials: `GOOGLE_APPLICATION_CREDENTIALS`, `gcloud auth application-default login`,
+        /// or the metadata server (Workload Identity).
+        pub file: Option<String> = None,
+    }
+}
+
+table! {
+    /// How long deliveries are held on Pub/Sub.
+    pub struct Lease: Default {
+        /// How far a lease is extended at a time. What a killed process held comes again after this.
+        pub extension: Duration = Duration::from_secs(10) => Duration::from_secs(10)..=Duration::from_secs(600),
+        /// How long a delivery is held at the most. It is given back then, and taken again.
+        pub max: Duration = Duration::from_secs(3_600) => Duration::from_secs(60)..=Duration::from_secs(86_400),
     }
 }
 

@@ -101,6 +101,23 @@ fn resolve(text: &str, env: Env<'_>) -> Result<Resolved, Wrong> {
     Ok(resolved)
 }
 
+/// The references in what is written, as they may be shown: a default may be as secret as the value.
+pub(crate) fn references(written: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = written;
+    while let Some((_, after)) = rest.split_once('$') {
+        rest = after.strip_prefix('$').unwrap_or(after);
+        let Some((reference, after)) = after.strip_prefix('{').and_then(|after| after.split_once('}')) else {
+            continue;
+        };
+        let shown =
+            reference.split_once(":-").map_or_else(|| reference.to_owned(), |(name, _)| format!("{name}:-…"));
+        found.push(format!("${{{}}}", excerpt(&shown)));
+        rest = after;
+    }
+    found
+}
+
 fn value(reference: &str, env: Env<'_>) -> Result<String, Wrong> {
     match reference.split_once(':') {
         Some(("env", name)) => variable(name, env),
@@ -180,6 +197,14 @@ mod tests {
         assert_eq!(text("${env:EMPTY}"), (String::new(), true));
         assert_eq!(text("$$5 and $6, $"), ("$5 and $6, $".to_owned(), false));
         assert_eq!(text("$${env:HOST}"), ("${env:HOST}".to_owned(), false));
+    }
+
+    #[test]
+    fn references_are_told_without_their_defaults() {
+        let of = super::references;
+        assert_eq!(of("${env:HOST}:${env:PORT:-9093}"), ["${env:HOST}", "${env:PORT:-…}"]);
+        assert_eq!(of("${file:/run/secrets/kafka}"), ["${file:/run/secrets/kafka}"]);
+        assert_eq!(of("$${env:HOST}, $5 and $"), Vec::<String>::new());
     }
 
     #[test]

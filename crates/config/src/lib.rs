@@ -19,6 +19,7 @@ mod address;
 mod broker;
 mod compose;
 mod decode;
+mod environment;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -41,7 +42,9 @@ mod units;
 mod validate;
 
 pub use address::{Address, Origin, To, Url};
-pub use broker::{Broker, BrokerKind, ContentMode, CreateTopics, Embedded, Kafka, Pubsub, Retention};
+pub use broker::{
+    Broker, BrokerKind, ContentMode, CreateTopics, Credentials, Embedded, Kafka, Lease, Pubsub, Retention,
+};
 pub use error::{Code, Error, Errors, Warning};
 pub use load::{Loaded, load, parse};
 pub use merged::{Line, Merged, SetBy};

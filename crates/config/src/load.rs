@@ -6,6 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use crate::compose::compose;
 use crate::decode::{Context, Decode};
+use crate::environment;
 use crate::error::{Code, Draft, Errors, Warning};
 use crate::interpolate::{self, Env};
 use crate::merge::overlay;
@@ -44,6 +45,12 @@ impl Loaded {
         let drafts: Vec<Draft> = found.into_iter().map(draft).collect();
         (!drafts.is_empty()).then(|| Errors::new(drafts, &self.sources))
     }
+
+    /// Adds what somebody else finds odd but legal to the [`warnings`](Self::warnings), a path and a sentence each.
+    pub fn warn(&mut self, found: impl IntoIterator<Item = (Path, String)>) {
+        let located = |(path, message)| validate::Odd { path, message }.located(&self.root, &self.sources);
+        self.warnings.extend(found.into_iter().map(located));
+    }
 }
 
 /// Reads, merges and validates configuration files; later ones win. `env` looks environment variables up.
@@ -70,13 +77,14 @@ pub fn parse(sources: &[Source], env: Env<'_>) -> Result<Loaded, Errors> {
 
     let mut cx = Context::new(START, errors);
     let mut config = Config::decode(&root, &mut cx);
+    let from_environment = environment::complete(&mut config, env);
     let warnings = validate::validate(&config, &root, &mut cx);
     if !cx.errors.is_empty() {
         return Err(Errors::new(cx.errors, sources));
     }
     secrets(&root, &mut Path::default(), &mut config);
     let warnings = warnings.into_iter().map(|warning| warning.located(&root, sources)).collect();
-    let merged = Merged::new(&config, &root, sources);
+    let merged = Merged::new(&config, &root, sources, &from_environment);
     Ok(Loaded { config, merged, warnings, root, sources: sources.to_vec() })
 }
 

@@ -1,10 +1,12 @@
-//! The configuration that is in force, redacted, and where each value is written.
+//! The configuration that is in force, redacted, and where each value comes from.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::node::Node;
+use crate::interpolate;
+use crate::node::{Kind, Node};
 use crate::path::{Path, Step};
 use crate::source::{Place, Source};
 use crate::text::REDACTED;
@@ -37,7 +39,7 @@ fn leaf<'v>(value: &'v mut Value, path: &Path) -> Option<&'v mut Value> {
     Some(value)
 }
 
-/// Every value in force, each with the place that sets it; defaults included. It prints as YAML with comments.
+/// Every value in force, each with what sets it; defaults included. It prints as YAML with comments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
     pub lines: Vec<Line>,
@@ -55,14 +57,24 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetBy {
     File(Place),
+    /// A file refers to it: `${env:NAME}`, `${env:NAME:-…}` or `${file:PATH}`, each as far as it is no secret.
+    Reference(Place, Vec<String>),
+    /// A variable of the environment that no file has to name.
+    Environment(&'static str),
     Default,
     /// The line only holds others.
     Below,
 }
 
 impl Merged {
-    pub(crate) fn new(config: &Config, root: &Node, sources: &[Source]) -> Self {
-        let mut printer = Printer { root, sources, path: Path::default(), lines: Vec::new() };
+    pub(crate) fn new(
+        config: &Config,
+        root: &Node,
+        sources: &[Source],
+        from_environment: &BTreeMap<Path, &'static str>,
+    ) -> Self {
+        let mut printer =
+            Printer { root, sources, from_environment, path: Path::default(), lines: Vec::new() };
         if let Value::Object(map) = config.redacted() {
             for (key, value) in map {
                 printer.entry(&key, &value);
@@ -75,6 +87,7 @@ impl Merged {
 struct Printer<'a> {
     root: &'a Node,
     sources: &'a [Source],
+    from_environment: &'a BTreeMap<Path, &'static str>,
     path: Path,
     lines: Vec<Line>,
 }
@@ -101,10 +114,21 @@ impl Printer<'_> {
     }
 
     fn set_by(&self) -> SetBy {
-        match self.root.find(&self.path) {
-            Some(node) => SetBy::File(node.at.place(self.sources)),
-            None => SetBy::Default,
+        if let Some(variable) = self.from_environment.get(&self.path) {
+            return SetBy::Environment(variable);
         }
+        let Some(node) = self.root.find(&self.path) else { return SetBy::Default };
+        let (place, references) = (node.at.place(self.sources), references(node));
+        if references.is_empty() { SetBy::File(place) } else { SetBy::Reference(place, references) }
+    }
+}
+
+/// The references of a leaf, or of a list of leaves.
+fn references(node: &Node) -> Vec<String> {
+    match &node.kind {
+        Kind::Scalar(scalar) => scalar.written.as_deref().map(interpolate::references).unwrap_or_default(),
+        Kind::List(items) => items.iter().flat_map(references).collect(),
+        Kind::Null | Kind::Map(_) => Vec::new(),
     }
 }
 
@@ -141,7 +165,13 @@ impl fmt::Display for Merged {
             match &line.set_by {
                 SetBy::Below => writeln!(f, "{}", line.text)?,
                 SetBy::Default => writeln!(f, "{:<column$}  # default", line.text)?,
+                SetBy::Environment(variable) => {
+                    writeln!(f, "{:<column$}  # the environment's {variable}", line.text)?;
+                }
                 SetBy::File(place) => writeln!(f, "{:<column$}  # {place}", line.text)?,
+                SetBy::Reference(place, references) => {
+                    writeln!(f, "{:<column$}  # {place}, {}", line.text, references.join(", "))?;
+                }
             }
         }
         Ok(())

@@ -85,7 +85,41 @@ pub(crate) fn on_broker(kind: BrokerKind, name: &str) -> Result<(), String> {
     match kind {
         // The embedded broker has Kafka's rule, so that whatever runs on it can move.
         BrokerKind::Embedded | BrokerKind::Kafka => kafka(name),
-        BrokerKind::Pubsub => pubsub(name),
+        // Only there a topic may be another project's.
+        BrokerKind::Pubsub => {
+            match name.strip_prefix("projects/").and_then(|full| full.split_once("/topics/")) {
+                Some((owner, name)) => project(owner).and_then(|()| pubsub(name)),
+                None => pubsub(name),
+            }
+        }
+    }
+}
+
+/// <https://cloud.google.com/resource-manager/docs/creating-managing-projects>, and the older ones, which begin with a
+/// domain: `example.com:shop`.
+pub(crate) fn project(id: &str) -> Result<(), String> {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:".contains(&byte);
+    if !id.is_empty() && id.bytes().all(good) {
+        Ok(())
+    } else {
+        Err("a project's id has a-z, 0-9 and `-`".to_owned())
+    }
+}
+
+/// Most labels of one resource, and longest key or value of one, in characters.
+pub(crate) const LABELS_MAX: usize = 64;
+const LABEL_MAX: usize = 63;
+
+/// <https://cloud.google.com/resource-manager/docs/labels-overview#requirements>.
+pub(crate) fn label(key: &str, value: &str) -> Result<(), String> {
+    let good = |c: char| c.is_lowercase() || c.is_numeric() || matches!(c, '_' | '-');
+    let fits = |text: &str| text.chars().all(good) && text.chars().count() <= LABEL_MAX;
+    if !key.starts_with(char::is_lowercase) || !fits(key) {
+        Err(format!("a label's key has up to {LABEL_MAX} of a-z, 0-9, `_` and `-`, a letter first"))
+    } else if !fits(value) {
+        Err(format!("a label's value has up to {LABEL_MAX} of a-z, 0-9, `_` and `-`"))
+    } else {
+        Ok(())
     }
 }
 
@@ -122,7 +156,7 @@ pub(crate) fn kafka_metric(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{name, on_broker, prefix};
+    use super::{label, name, on_broker, prefix};
     use crate::broker::BrokerKind::{Embedded, Kafka, Pubsub};
 
     #[test]
@@ -139,12 +173,27 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_what_google_takes() {
+        for (key, value) in [("team", "shop-1"), ("team", ""), ("a_b", "1")] {
+            assert_eq!(label(key, value), Ok(()), "{key}={value}");
+        }
+        for (key, value) in [("Team", "a"), ("", "a"), ("1a", "a"), ("team", "A"), ("team", &"a".repeat(64))]
+        {
+            assert!(label(key, value).is_err(), "{key}={value}");
+        }
+    }
+
+    #[test]
     fn each_broker_has_its_rule() {
         assert_eq!(on_broker(Kafka, "2.orders"), Ok(()));
         assert!(on_broker(Pubsub, "2.orders").is_err(), "Pub/Sub wants a letter first");
         assert!(on_broker(Pubsub, "ab").is_err(), "Pub/Sub wants three characters");
         assert!(on_broker(Pubsub, "google-orders").is_err(), "`goog` is Google's");
         assert_eq!(on_broker(Pubsub, "shop%2Forders"), Ok(()));
+        assert_eq!(on_broker(Pubsub, "projects/other/topics/orders"), Ok(()), "another project's");
+        assert!(on_broker(Pubsub, "projects/Other/topics/orders").is_err(), "no project's id has capitals");
+        assert!(on_broker(Pubsub, "projects/other/topics/google").is_err());
+        assert!(on_broker(Pubsub, "projects/other/orders").is_err());
         assert!(on_broker(Kafka, "shop%2Forders").is_err());
         assert!(on_broker(Kafka, "..").is_err());
         assert_eq!(on_broker(Embedded, &"a".repeat(249)), Ok(()));

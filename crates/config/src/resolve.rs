@@ -55,6 +55,12 @@ impl Config {
             .unwrap_or_else(|| self.default_broker())
     }
 
+    /// Whether a topic is on a broker, or would be after `broker` is switched to it.
+    pub fn may_be_on(&self, topic: &str, broker: &str) -> bool {
+        let own = self.topics.get(topic).and_then(|topic| topic.broker.as_deref());
+        own.is_none_or(|own| own == broker)
+    }
+
     /// The name of the broker that topics are on unless they say otherwise: `broker`, or the only one there is.
     pub fn default_broker(&self) -> &str {
         let only = || self.brokers.keys().next().map_or("", String::as_str);

@@ -60,6 +60,70 @@ fn later_files_win_and_every_value_knows_its_file() {
 }
 
 #[test]
+fn what_comes_from_outside_is_told_by_its_name() {
+    let text = BASE
+        .replace("service: orders", "service: orders\nnames: { prefix: \"${env:STAGE:-canary}.\" }")
+        .replace("[\"kafka:9093\"]", "[\"${env:PASSWORD}:1\", \"kafka:9093\"]");
+    let shown = load(&[("base.yaml", &text)]).merged.to_string();
+    let comment = |start: &str| {
+        let line = shown.lines().find(|line| line.trim_start().starts_with(start));
+        line.and_then(|line| line.split_once("  # ")).unwrap_or_else(|| panic!("no {start}\n{shown}")).1
+    };
+    assert_eq!(comment("prefix:"), "base.yaml:3:18, ${env:STAGE:-…}");
+    assert_eq!(comment("bootstrap_servers:"), "base.yaml:6:44, ${env:PASSWORD}");
+    assert_eq!(comment("sasl.password:"), "base.yaml:6:121, ${env:PASSWORD}");
+    assert!(!shown.contains("canary"), "a default may be as secret as the value:\n{shown}");
+}
+
+/// The base with a Pub/Sub broker and these keys of it, and what is told of its emulator where the environment names one.
+fn emulated(keys: &str, variable: &str) -> (Option<String>, Option<SetBy>, Vec<String>) {
+    let text =
+        BASE.replace("brokers:\n", &format!("brokers:\n  google: {{ pubsub: {{ project: p{keys} }} }}\n"));
+    let source = Source { name: "base.yaml".to_owned(), text };
+    let env = |name: &str| match name {
+        "PUBSUB_EMULATOR_HOST" => Some(variable.to_owned()),
+        name => env(name),
+    };
+    let loaded = parse(&[source], &env).unwrap_or_else(|errors| panic!("{errors}"));
+    let postrider_config::Broker::Pubsub(pubsub) = &loaded.config.brokers["google"] else {
+        panic!("no Pub/Sub")
+    };
+    let mut lines = loaded.merged.lines.iter();
+    let line = lines.find(|line| line.text.trim_start().starts_with("emulator:"));
+    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+    (pubsub.emulator.clone(), line.map(|line| line.set_by.clone()), warnings)
+}
+
+#[test]
+fn the_environment_names_an_emulator_where_the_files_do_not() {
+    let (emulator, set_by, warnings) = emulated("", "localhost:8085");
+    assert_eq!(emulator.as_deref(), Some("localhost:8085"));
+    assert_eq!(set_by, Some(SetBy::Environment("PUBSUB_EMULATOR_HOST")));
+    assert_eq!(
+        warnings,
+        [
+            "brokers.google.pubsub.emulator: `PUBSUB_EMULATOR_HOST` is set: the emulator at localhost:8085 is used \
+          instead of the service, without TLS and credentials"
+        ]
+    );
+    let (emulator, set_by, warnings) = emulated(", emulator: \"[::1]:8086\"", "localhost:8085");
+    assert_eq!(emulator.as_deref(), Some("[::1]:8086"), "the files win");
+    assert!(matches!(set_by, Some(SetBy::File(_))), "{set_by:?}");
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(emulated("", ""), (None, None, Vec::new()), "an empty variable says nothing");
+}
+
+#[test]
+fn a_variable_that_names_no_emulator_is_an_error_that_names_it() {
+    let text = BASE.replace("brokers:\n", "brokers:\n  google: { pubsub: { project: p } }\n");
+    let source = Source { name: "base.yaml".to_owned(), text };
+    let env = |name: &str| Some(if name == "PUBSUB_EMULATOR_HOST" { "http://here/" } else { "" }.to_owned());
+    let shown = parse(&[source], &env).expect_err("it loaded").to_string();
+    assert!(shown.contains("the environment variable `PUBSUB_EMULATOR_HOST` is not HOST:PORT"), "{shown}");
+    assert!(shown.contains("--> base.yaml:4:13"), "it is marked at its broker: {shown}");
+}
+
+#[test]
 fn an_overlay_removes_whole_entries() {
     let loaded = load(&[("base.yaml", BASE), ("over.yaml", "subscriptions: { billing: null }\n")]);
     assert!(loaded.config.subscriptions.is_empty());

@@ -30,8 +30,6 @@ fn the_schema_accepts_every_example() {
             let text = std::fs::read_to_string(&path).unwrap();
             let value: Value = serde_saphyr::from_str(&text).unwrap();
             assert_eq!(judge::complaints(&schema, &value), Vec::<String>::new(), "{}", path.display());
-            config::load(std::slice::from_ref(&path), &|_| None)
-                .unwrap_or_else(|errors| panic!("{}\n{errors}", path.display()));
             examples += 1;
         }
     }

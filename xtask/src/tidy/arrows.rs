@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log", &[]),
     ("embedded", &["broker", "event", "log"]),
     ("kafka", &["broker", "event"]),
+    ("pubsub", &["broker", "event"]),
     ("engine", &[]),
     ("telemetry", &[]),
     ("publish", &["broker", "event", "telemetry"]),
@@ -42,6 +43,7 @@ const ALL: &[&str] = &[
     "kafka",
     "log",
     "publish",
+    "pubsub",
     "telemetry",
 ];
 /// Starts real brokers for whoever tests against them.

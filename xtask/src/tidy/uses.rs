@@ -39,10 +39,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         names: &[("std", "fs"), ("tokio", "fs"), ("rustix", "fs")],
-        // `log` has the files of events, `config` and `postrider` files of configuration, `api` its Unix socket's mode.
+        // `log` has the files of events, `config` and `postrider` files of configuration, `pubsub` one of credentials,
+        // `api` its Unix socket's mode.
         applies: Applies::ToAllBut(&[
             "log",
             "config",
+            "pubsub",
             "postrider",
             "api",
             "tests",
@@ -62,7 +64,12 @@ const RULES: &[Rule] = &[
         reason: "only `kafka` names librdkafka; go through the broker contract",
     },
     Rule {
-        names: &[("", "google_cloud_pubsub"), ("", "google_cloud_auth"), ("", "google_cloud_gax")],
+        names: &[
+            ("", "google_cloud_pubsub"),
+            ("", "google_cloud_auth"),
+            ("", "google_cloud_gax"),
+            ("", "google_cloud_wkt"),
+        ],
         applies: Applies::ToAllBut(&["pubsub"]),
         in_tests: true,
         reason: "only `pubsub` names Google's client; go through the broker contract",

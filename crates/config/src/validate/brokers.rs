@@ -1,5 +1,7 @@
 //! The brokers, and which of them is used.
 
+mod pubsub;
+
 use std::collections::BTreeMap;
 
 use super::Check;
@@ -54,22 +56,15 @@ pub(super) fn check(check: &mut Check<'_>) {
                 }
             }
             Broker::Kafka(kafka) => kafka_broker(check, &path, kafka),
-            Broker::Pubsub(pubsub) => {
-                let good =
-                    |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:".contains(&byte);
-                if pubsub.project.is_empty() || !pubsub.project.bytes().all(good) {
-                    let path = path.key("project");
-                    let message = format!("`{}` is no project's id", check.shown(&path, &pubsub.project));
-                    check.error(
-                        Code::BadValue,
-                        &path,
-                        message,
-                        "An id has a-z, 0-9 and `-`: `my-project-123`.",
-                    );
-                }
-            }
+            Broker::Pubsub(settings) => pubsub::check(check, &path, settings),
         }
     }
+}
+
+fn is_host_and_port(server: &str) -> bool {
+    server.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !host.contains(['/', ',', ' ']) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 fn kafka_broker(check: &mut Check<'_>, path: &Path, kafka: &Kafka) {
@@ -80,12 +75,7 @@ fn kafka_broker(check: &mut Check<'_>, path: &Path, kafka: &Kafka) {
     for (index, server) in kafka.bootstrap_servers.iter().enumerate() {
         let mut path = servers.clone();
         path.push(Step::Index(index));
-        let good = server.rsplit_once(':').is_some_and(|(host, port)| {
-            !host.is_empty()
-                && !host.contains(['/', ',', ' '])
-                && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-        if !good {
+        if !is_host_and_port(server) {
             let message = format!("`{}` is no server", check.shown(&path, server));
             check.error(Code::BadValue, &path, message, "Write HOST:PORT, one server an entry.");
         }

@@ -32,8 +32,8 @@ pub(crate) fn validate(config: &Config, root: &Node, cx: &mut Context) -> Vec<Od
 /// A warning before it is located.
 #[derive(Debug)]
 pub(crate) struct Odd {
-    path: Path,
-    message: String,
+    pub(crate) path: Path,
+    pub(crate) message: String,
 }
 
 impl Odd {

@@ -129,22 +129,24 @@ fn dead_letter(check: &mut Check<'_>, path: &Path, name: &str, subscription: &Su
         return;
     }
     // Its name is one on the broker itself, and must be possible on each, as a topic's.
+    let at = if subscription.dead_letter.topic.is_some() { &written } else { path };
     for (broker, kind) in config.brokers.iter().map(|(name, broker)| (name, broker.kind())) {
         if let Err(reason) = names::on_broker(kind, &letters) {
-            let at = if subscription.dead_letter.topic.is_some() { &written } else { path };
             let message =
                 format!("broker `{broker}` ({kind}) does not take the dead-letter topic's name: {reason}");
             check.error(Code::BadName, at, message, "");
         }
-    }
-    let taken = config
-        .topics
-        .keys()
-        .find(|topic| config.broker_of(topic) == broker && config.topic_on_broker(topic, broker) == letters);
-    if let Some(topic) = taken {
-        let message = format!("topic `{topic}` has the name of the dead-letter topic on broker `{broker}`");
-        let at = if subscription.dead_letter.topic.is_some() { &written } else { path };
-        check.error(Code::Conflict, at, message, "Write its logical name, or choose another.");
+        if !config.may_be_on(&subscription.topic, broker) {
+            continue;
+        }
+        let there = |topic: &&String| {
+            config.may_be_on(topic, broker) && config.topic_on_broker(topic, broker) == letters
+        };
+        if let Some(topic) = config.topics.keys().find(there) {
+            let message =
+                format!("topic `{topic}` has the name of the dead-letter topic on broker `{broker}`");
+            check.error(Code::Conflict, at, message, "Write its logical name, or choose another.");
+        }
     }
 }
 
@@ -163,16 +165,14 @@ fn dead_letters_apart<'a>(
         return;
     }
     let letters = config.dead_letter_topic(name);
-    let broker = config.broker_of(&subscription.topic);
-    let on_broker = match config.topics.contains_key(&letters) {
-        true => config.topic_on_broker(&letters, broker).to_owned(),
-        false => letters,
-    };
-    if let Some(other) = taken.insert((broker, on_broker), name) {
-        let at = if by_default { path.clone() } else { path.key("dead_letter").key("topic") };
-        let message = format!("subscription `{other}` has the same dead-letter topic");
-        let hint = "Leave `dead_letter.topic` away, or give each its own: one would keep the other's letters for ever.";
-        check.error(Code::Conflict, &at, message, hint);
+    for broker in config.brokers.keys().filter(|broker| config.may_be_on(&subscription.topic, broker)) {
+        let on_broker = config.topic_on_broker(&letters, broker);
+        if let Some(other) = taken.insert((broker, on_broker), name) {
+            let at = if by_default { path.clone() } else { path.key("dead_letter").key("topic") };
+            let message = format!("subscription `{other}` has the same dead-letter topic");
+            let hint = "Leave `dead_letter.topic` away, or give each its own: one would keep the other's letters for ever.";
+            check.error(Code::Conflict, &at, message, hint);
+        }
     }
 }
 

@@ -73,7 +73,7 @@ fn on_broker(check: &mut Check<'_>, broker: &str) {
             check.error(Code::BadName, &path, message, hint);
             continue;
         }
-        if config.broker_of(name) != broker {
+        if !config.may_be_on(name, broker) {
             continue;
         }
         if let Some(other) = taken.insert(there.clone(), name) {

@@ -41,7 +41,16 @@ fn names_follow_the_rules_of_every_broker() {
         "8:3 config_bad_name topics.\"google.orders\": broker `google` (pubsub) has no such topic as `google.orders`: it must not begin with `goog`",
     );
     refused("broker: local", "broker: kafka", "it loads");
-    refused("orders.paid: {}", "orders_created: { broker: kafka }\n  orders.created.x: {}", "it loads");
+    refused(
+        "orders.created: { ",
+        "orders_created: { broker: kafka }\n  orders.created: { broker: local, ",
+        "it loads",
+    );
+    refused(
+        "orders.paid: {}",
+        "orders_created: { broker: kafka }",
+        "9:3 config_conflict topics.orders_created: Kafka cannot tell it from topic `orders.created`: in its metrics `.` and `_` are the same",
+    );
     refused(
         "orders.paid: {}",
         "orders.paid: { broker: kafka }\n  orders_paid: { broker: kafka }",

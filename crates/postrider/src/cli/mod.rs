@@ -14,6 +14,8 @@ const DRIVERS: &[&str] = &[
     "embedded",
     #[cfg(feature = "kafka")]
     "kafka",
+    #[cfg(feature = "pubsub")]
+    "pubsub",
 ];
 
 pub(crate) fn version_long() -> String {

@@ -39,7 +39,7 @@ fn init_logging(args: &LogArgs) -> Result<(), Failure> {
 
 /// Reads the configuration from the files and the environment; what the drivers find wrong with it is told as well.
 pub(crate) fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
-    let loaded = config::load(&args.config, &|name| std::env::var(name).ok()).map_err(Failure::usage)?;
-    house::check(&loaded).map_err(Failure::usage)?;
+    let mut loaded = config::load(&args.config, &|name| std::env::var(name).ok()).map_err(Failure::usage)?;
+    house::check(&mut loaded).map_err(Failure::usage)?;
     Ok(loaded)
 }

@@ -1,5 +1,8 @@
 //! From a configured broker to its driver: the one place that knows which drivers this build has.
 
+#[cfg(feature = "pubsub")]
+mod pubsub;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,29 +42,52 @@ fn is_built_in(broker: &Broker) -> bool {
     match broker {
         Broker::Embedded(_) => cfg!(feature = "embedded"),
         Broker::Kafka(_) => cfg!(feature = "kafka"),
-        Broker::Pubsub(_) => false,
+        Broker::Pubsub(_) => cfg!(feature = "pubsub"),
     }
 }
 
-/// What the drivers find wrong with the settings of any configured broker, used or not, without reaching for it.
-pub(crate) fn check(loaded: &Loaded) -> Result<(), Errors> {
-    let brokers = loaded.config.brokers.iter();
-    let found = brokers.flat_map(|(name, broker)| errors(name, broker, &loaded.config.service));
-    loaded.errors(found).map_or(Ok(()), Err)
+/// A path of the configuration, and what a driver says of what stands there.
+type Found = (::config::Path, String);
+
+/// What the drivers find wrong with the settings of any configured broker, used or not, without reaching for it. What
+/// they find odd but legal is added to the warnings.
+pub(crate) fn check(loaded: &mut Loaded) -> Result<(), Errors> {
+    let (wrong, odd) = judged(&loaded.config);
+    loaded.warn(odd);
+    loaded.errors(wrong).map_or(Ok(()), Err)
+}
+
+/// What is wrong, and what is odd.
+#[cfg(any(feature = "kafka", feature = "pubsub"))]
+fn judged(config: &Config) -> (Vec<Found>, Vec<Found>) {
+    let (mut wrong, mut odd) = (Vec::new(), Vec::new());
+    for (name, broker) in &config.brokers {
+        let (errors, warnings) = match broker {
+            #[cfg(feature = "kafka")]
+            Broker::Kafka(settings) => (kafka_errors(name, settings, &config.service), Vec::new()),
+            #[cfg(feature = "pubsub")]
+            Broker::Pubsub(settings) => {
+                (pubsub::errors(name, settings), pubsub::warnings(name, settings, config))
+            }
+            // The embedded driver takes all that validates.
+            _ => (Vec::new(), Vec::new()),
+        };
+        wrong.extend(errors);
+        odd.extend(warnings);
+    }
+    (wrong, odd)
+}
+
+#[cfg(not(any(feature = "kafka", feature = "pubsub")))]
+fn judged(_: &Config) -> (Vec<Found>, Vec<Found>) {
+    (Vec::new(), Vec::new())
 }
 
 #[cfg(feature = "kafka")]
-fn errors(name: &str, broker: &Broker, service: &str) -> Vec<(::config::Path, String)> {
-    let Broker::Kafka(settings) = broker else { return Vec::new() };
+fn kafka_errors(name: &str, settings: &::config::Kafka, service: &str) -> Vec<Found> {
     let Err(kafka::BadSettings(list)) = kafka_settings(settings, service).check() else { return Vec::new() };
     let properties = ::config::Path::of(&["brokers", name, "kafka", "properties"]);
     list.into_iter().map(|(property, why)| (properties.key(&property), why)).collect()
-}
-
-/// The embedded driver takes all that validates.
-#[cfg(not(feature = "kafka"))]
-fn errors(_: &str, _: &Broker, _: &str) -> Vec<(::config::Path, String)> {
-    Vec::new()
 }
 
 #[cfg(feature = "kafka")]
@@ -83,7 +109,7 @@ fn kafka_settings(settings: &::config::Kafka, service: &str) -> kafka::Settings 
 }
 
 /// Opens the drivers of all brokers in use.
-pub(super) fn open(config: &Config) -> Result<Drivers, Failure> {
+pub(super) async fn open(config: &Config) -> Result<Drivers, Failure> {
     let missing = missing_drivers(config);
     if !missing.is_empty() {
         return Err(Failure::usage(missing.join("\n")));
@@ -95,7 +121,10 @@ pub(super) fn open(config: &Config) -> Result<Drivers, Failure> {
             Broker::Embedded(settings) => open_embedded(name, settings)?,
             #[cfg(feature = "kafka")]
             Broker::Kafka(settings) => open_kafka(name, settings, &config.service)?,
+            #[cfg(feature = "pubsub")]
+            Broker::Pubsub(settings) => pubsub::open(name, settings).await?,
             // Refused before the first was opened.
+            #[cfg(not(all(feature = "embedded", feature = "kafka", feature = "pubsub")))]
             other => {
                 let message = format!("brokers.{name}: this build has no {} driver", other.kind());
                 return Err(Failure::usage(message));

@@ -67,7 +67,7 @@ impl House {
         }
         let config = loaded.config;
         let listeners = Listeners::bind(&config.listen).await?;
-        let drivers = drivers::open(&config)?;
+        let drivers = drivers::open(&config).await?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let telemetry = telemetry(&metrics, observers);
         let in_flight = &config.limits.publish;

@@ -37,7 +37,7 @@ impl Duration {
         Self(std::time::Duration::from_millis(millis))
     }
 
-    pub(crate) const fn from_secs(seconds: u64) -> Self {
+    pub const fn from_secs(seconds: u64) -> Self {
         Self(std::time::Duration::from_secs(seconds))
     }
 

@@ -7,6 +7,7 @@
 //! It reads no clock and does no I/O. `H` is what settles a message at the server: dropped, it gives the message back.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::{
@@ -34,7 +35,7 @@ pub(super) struct Received {
     /// When the server took it in, in milliseconds since the Unix epoch.
     pub(super) published_ms: u64,
     pub(super) bytes: u32,
-    pub(super) record: Box<Record>,
+    pub(super) record: Arc<Record>,
 }
 
 #[derive(Debug)]

@@ -120,7 +120,7 @@ impl Reader {
                 position: broker::Position::parse(&message.message_id),
                 published_ms: record::published_ms(&message),
                 bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-                record: Box::new(record::decode(message, &self.topic)),
+                record: Arc::new(record::decode(message, &self.topic)),
             };
             let back = self.state.lock().receive(received, handle, Instant::now());
             // A handle that is dropped gives its message back.

@@ -1,5 +1,6 @@
 //! The decisions on the state, without a server.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::{Body, Credit, Error, ErrorKind, Hop, Input, Key, Lease, Note, Position, Record, Settle};
@@ -17,7 +18,7 @@ fn state(credit: Credit) -> State<u64> {
 fn received(position: u64, key: Option<&str>) -> Received {
     let body = Body::Foreign { bytes: Bytes::new(), reason: "a test's".into() };
     let key = key.and_then(|key| Key::new(key.to_owned()));
-    let record = Box::new(Record { key, body, hop: Hop::default(), letter: None });
+    let record = Arc::new(Record { key, body, hop: Hop::default(), letter: None });
     Received { position: Position::Number(position), published_ms: position, bytes: 10, record }
 }
 

@@ -62,7 +62,8 @@ impl Code {
 }
 
 impl Fault {
-    /// Answered at once, and never seen by the server. Of `StreamingPull`, the opening of a stream.
+    /// Answered at once, and never seen by the server. Of `StreamingPull`, the opening of a stream; open ones are left
+    /// alone: an outage takes [`Fault::end_streams`] as well.
     pub fn refuse(method: &str, code: Code) -> Self {
         Self { code: Some(code), ..Self::new(method, "refuse") }
     }
@@ -72,7 +73,8 @@ impl Fault {
         Self { delay, ..Self::new(method, "delay") }
     }
 
-    /// Never passed on and never answered. Of `StreamingPull`, what the server hands out is lost.
+    /// Never passed on and never answered. Of `StreamingPull`, what the server hands out is lost; it comes again when its
+    /// lease has run out, 10 s at the least.
     pub fn drop(method: &str) -> Self {
         Self::new(method, "drop")
     }
@@ -88,7 +90,7 @@ impl Fault {
     }
 
     /// Applied by the server, whose answer breaks off in its middle, and the connection with it. Of `StreamingPull`, what
-    /// the server hands out.
+    /// the server hands out, which comes again when its lease has run out.
     pub fn cut(method: &str) -> Self {
         Self::new(method, "cut")
     }
@@ -99,7 +101,7 @@ impl Fault {
     }
 
     /// What is handed out over a stream arrives, and the server hands it out again under another ack id, as after a lease
-    /// that ran out unseen.
+    /// that ran out unseen: the earlier id settles nothing any more. Without a bound it goes on as fast as the server does.
     pub fn redeliver() -> Self {
         Self::new("StreamingPull", "redeliver")
     }

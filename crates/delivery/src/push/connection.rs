@@ -33,9 +33,12 @@ pub(crate) struct Connection {
     idle_since: Instant,
 }
 
+/// What moves a connection's bytes.
+type Io = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+
 pub(crate) struct Driver {
     /// `None`: it has ended. Dropped at that moment, it gives back a request that it has not begun to write.
-    io: Option<Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>>,
+    io: Option<Pin<Box<Io>>>,
     /// One for all requests: to move a timer back costs far less than to arm a new one.
     timer: Pin<Box<Sleep>>,
 }

@@ -143,7 +143,7 @@ pub(crate) async fn browse(
     if more {
         tracing::warn!(subscription, shown = found.len(), "more stands there than can be shown at once");
     }
-    found.sort_by(|a, b| (a.1, a.0.to_string()).cmp(&(b.1, b.0.to_string())));
+    found.sort_by_cached_key(|(position, published_ms, _)| (*published_ms, position.to_string()));
     let skipped = match &what.from {
         None => 0,
         Some(from) => found.iter().position(|one| one.0 == *from).unwrap_or(found.len()),

@@ -204,10 +204,10 @@ async fn streams_that_break_are_opened_anew_and_lose_nothing() {
     let mut reader = ground.open().await;
     let mut came = Vec::new();
     for (round, fault) in (0..).zip([
-        Fault::end_streams(Code::Unavailable).times(8),
-        Fault::cut("StreamingPull").times(4),
-        Fault::refuse("StreamingPull", Code::ResourceExhausted).times(4),
-        Fault::end_streams(Code::Internal).times(8),
+        Fault::end_streams(Code::Unavailable).times(2),
+        Fault::cut("StreamingPull").times(1),
+        Fault::refuse("StreamingPull", Code::ResourceExhausted).times(2),
+        Fault::end_streams(Code::Internal).times(2),
     ]) {
         ground.set(fault);
         let numbers: Vec<u64> = (round * 10 + 1..=round * 10 + 5).collect();
@@ -229,7 +229,7 @@ async fn streams_that_break_are_opened_anew_and_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_handed_out_twice_disturbs_nobody() {
     let ground = Ground::new().await;
-    ground.set(Fault::redeliver());
+    ground.set(Fault::redeliver().times(3));
     ground.publish("a", &[1]).await;
     ground.publish("b", &[2]).await;
     let mut reader = ground.open().await;
@@ -257,6 +257,7 @@ async fn an_outage_is_told_ends_the_leases_and_loses_nothing() {
     let mut reader = ground.open().await;
     reader.next(PATIENCE).await.expect("it comes");
     ground.set(Fault::refuse("*", Code::Unavailable));
+    ground.set(Fault::end_streams(Code::Unavailable));
     let began = Instant::now();
     let mut last = ground.publish_within("b", &[2], Duration::from_secs(4)).await;
     while !matches!(ground.driver.health(), Health::Down { .. }) {

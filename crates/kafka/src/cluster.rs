@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use broker::{Error, ErrorKind};
 use rdkafka::admin::AdminClient;
@@ -31,7 +31,13 @@ pub(crate) enum Place {
     /// One past the last record (the last stable one, for a reader of committed records).
     High,
     /// The first record of this time or later, in milliseconds since the Unix epoch; one past the last where there is none.
-    At(i64),
+    At(u64),
+}
+
+/// Whole milliseconds since the Unix epoch, as brokers count them; 0 before it.
+pub(crate) fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A configured cluster and the client that asks about it.
@@ -169,7 +175,7 @@ impl Cluster {
         let asked = match place {
             Place::Low => Offset::Beginning,
             Place::High => Offset::End,
-            Place::At(ms) => Offset::Offset(ms.max(0)),
+            Place::At(ms) => Offset::Offset(i64::try_from(ms).unwrap_or(i64::MAX)),
         };
         let partitions: Vec<u32> = partitions.into_iter().collect();
         // What comes between the two questions may be as young as that, and is not to be passed over: so the end first.

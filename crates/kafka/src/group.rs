@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use broker::{Error, ErrorKind, Start, Subscription};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::util::millis_to_epoch;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::cluster::{ASK, Cluster, Place};
+use crate::cluster::{ASK, Cluster, Place, millis};
 use crate::context::Context;
 use crate::errors;
 
@@ -179,7 +178,7 @@ pub(crate) fn place(start: Start) -> Place {
     match start {
         Start::Earliest => Place::Low,
         Start::Latest => Place::High,
-        Start::At(time) => Place::At(millis_to_epoch(time)),
+        Start::At(time) => Place::At(millis(time)),
     }
 }
 

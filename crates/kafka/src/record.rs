@@ -143,6 +143,11 @@ pub(crate) fn of_message(message: &BorrowedMessage<'_>) -> (Record, usize) {
     (record, size)
 }
 
+/// When a message was taken in, in milliseconds since the Unix epoch; 0 where that is not known.
+pub(crate) fn taken_in_ms(message: &BorrowedMessage<'_>) -> u64 {
+    message.timestamp().to_millis().map_or(0, |ms| u64::try_from(ms).unwrap_or(0))
+}
+
 /// A message's headers. rdkafka panics on a name that is not UTF-8, which any foreign producer can write: that is the
 /// error here.
 fn headers_of<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<Named<'a>>, String> {

@@ -2,7 +2,7 @@
 //! joins no group.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use broker::{Browsed, Error, ErrorKind, Position, Selection};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -13,7 +13,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use super::lanes::{Lane, Lanes};
 use super::place;
 use super::settled::Settled;
-use crate::cluster::{ASK, Cluster, Place};
+use crate::cluster::{ASK, Cluster, Place, millis};
 use crate::context::Context;
 use crate::{errors, record};
 
@@ -234,6 +234,8 @@ impl Reader {
             }
         };
         if let Some(since) = what.since {
+            // Up to the next whole millisecond: what came in the one before may be older.
+            let since = since.checked_add(Duration::from_nanos(999_999)).unwrap_or(since);
             raise(self.offsets(partitions, Place::At(millis(since)))?);
         }
         match &what.from {
@@ -281,7 +283,7 @@ impl Reader {
     }
 
     /// When the first record at an offset or after it was taken in. `None`: there is none.
-    fn time_of(&mut self, partition: u32, offset: u64, high: u64) -> Result<Option<i64>, Error> {
+    fn time_of(&mut self, partition: u32, offset: u64, high: u64) -> Result<Option<u64>, Error> {
         if offset >= high {
             return Ok(None);
         }
@@ -293,7 +295,7 @@ impl Reader {
         while begun.elapsed() < PATIENCE {
             match self.consumer.poll(POLL) {
                 None => {}
-                Some(Ok(message)) => return Ok(Some(message.timestamp().to_millis().unwrap_or(0))),
+                Some(Ok(message)) => return Ok(Some(record::taken_in_ms(&message))),
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
                 Some(Err(error)) => self.complained(error)?,
             }
@@ -314,7 +316,7 @@ fn keep(lanes: &mut Lanes, settled: Option<&Settled>, message: &BorrowedMessage<
     if !lane.wants(offset) || settled.is_some_and(|settled| settled.contains(partition, offset)) {
         return;
     }
-    let ms = message.timestamp().to_millis().map_or(0, |ms| ms.max(0).cast_unsigned());
+    let ms = record::taken_in_ms(message);
     let (record, bytes) = record::of_message(message);
     lanes.push(partition, offset, ms, record, bytes + RECORD_BYTES);
 }
@@ -332,10 +334,4 @@ fn consumer(cluster: &Cluster, topic: &str, group: Option<&str>) -> Result<BaseC
     config
         .create_with_context(cluster.context())
         .map_err(|error| errors::client(&format!("topic {topic} cannot be read"), &error))
-}
-
-/// Since the Unix epoch, rounded up: the first record at this time or later.
-fn millis(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
 }

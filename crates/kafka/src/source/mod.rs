@@ -28,7 +28,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use broker::{
     BoxFuture, Credit, Error, ErrorKind, Input, Lag, Lease, Note, Part, Position, Record, Settle, Source,
@@ -37,9 +37,8 @@ use broker::{
 use futures::channel::oneshot;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::util::current_time_millis;
 
-use crate::cluster::{Cluster, Place};
+use crate::cluster::{Cluster, Place, millis};
 use crate::driver::{Open, Opened};
 use crate::{browse, errors, group};
 
@@ -245,7 +244,7 @@ impl Source for KafkaSource {
     }
 
     fn lag(&self) -> Lag {
-        self.shared.state.lock().lag(current_time_millis().cast_unsigned())
+        self.shared.state.lock().lag(millis(SystemTime::now()))
     }
 
     fn parts(&self) -> Vec<Part> {

@@ -1,12 +1,11 @@
 //! What moves a subscription that is open in this process: operators who purge and seek, and a log that was truncated.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use broker::{Error, ErrorKind, Input};
 use futures::channel::oneshot;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::util::current_time_millis;
 
 use super::partition::Partition;
 use super::rebalance::Member;
@@ -14,7 +13,7 @@ use super::rewind::{self, Verdict};
 use super::shared::Shared;
 use super::state::{Phase, State};
 use super::thread::Reader;
-use crate::cluster::Place;
+use crate::cluster::{Place, millis};
 use crate::progress::Progress;
 
 /// The longest that librdkafka is waited for when it is to read elsewhere.
@@ -251,9 +250,7 @@ impl Reader {
                     partition.rewound = None;
                     return Ok(());
                 }
-                Verdict::Truncated => {
-                    rewind::place(partition.youngest_ms, current_time_millis().cast_unsigned())
-                }
+                Verdict::Truncated => rewind::place(partition.youngest_ms, millis(SystemTime::now())),
             }
         };
         let from = ask(place)?;

@@ -88,7 +88,7 @@ impl Partition {
 pub(super) fn place(youngest_ms: u64, now_ms: u64) -> Place {
     match youngest_ms.min(now_ms).saturating_sub(MARGIN_MS) {
         0 => Place::Low,
-        ms => Place::At(ms.cast_signed()),
+        ms => Place::At(ms),
     }
 }
 
@@ -150,8 +150,8 @@ mod tests {
     #[test]
     fn a_time_that_is_yet_to_come_passes_over_nothing() {
         let now = 1_700_000_000_000;
-        assert_eq!(place(now + 86_400_000, now), Place::At((now - MARGIN_MS).cast_signed()));
-        assert_eq!(place(now - 5, now), Place::At((now - 5 - MARGIN_MS).cast_signed()));
+        assert_eq!(place(now + 86_400_000, now), Place::At(now - MARGIN_MS));
+        assert_eq!(place(now - 5, now), Place::At(now - 5 - MARGIN_MS));
         assert_eq!(place(0, now), Place::Low);
     }
 

@@ -360,7 +360,7 @@ fn received(message: &BorrowedMessage<'_>) -> (u32, Received) {
     let (record, size) = record::of_message(message);
     let received = Received {
         offset: message.offset().cast_unsigned(),
-        published_ms: message.timestamp().to_millis().map_or(0, |ms| u64::try_from(ms).unwrap_or(0)),
+        published_ms: record::taken_in_ms(message),
         bytes: u32::try_from(size).unwrap_or(u32::MAX),
         record: Arc::new(record),
     };

@@ -10,7 +10,7 @@
 //!   the lowest unsettled one is committed, and which of those above it are settled travels in the commit's metadata,
 //!   together with notes about those that are not (module `progress`). A crash brings back what was in flight, no more.
 //! - **Order** within a key is that of its partition; the partition of a key is that of Java's default partitioner.
-//! - **Gaps** are found by comparing what came with where the log begins. Compaction and transaction markers leave holes
+//! - **Gaps** are found by comparing what came with where the log begins and ends. Compaction and transaction markers leave holes
 //!   that are none.
 //!
 //! Only this crate names rdkafka. It blocks nobody: what librdkafka can only do while blocking runs on threads of its own.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use broker::Error;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Place};
 use crate::group::Committed;
 use crate::progress::Progress;
 
@@ -23,14 +23,57 @@ pub(crate) fn truncated(
     highs: &BTreeMap<u32, u64>,
 ) -> Result<BTreeMap<u32, u64>, Error> {
     let doubtful = beyond(committed, highs);
-    if doubtful.is_empty() {
+    let reached = |number: &u32| Some((*number, (told_end(committed.get(number)?), *highs.get(number)?)));
+    let doubtful: BTreeMap<u32, (u64, u64)> = doubtful.iter().filter_map(reached).collect();
+    let shorts = explain(cluster, topic, &doubtful)?;
+    let end = |(number, short): (u32, Short)| match short {
+        Short::Ends(end) => Some((number, end)),
+        Short::Grown => Some((number, highs.get(&number).copied()?)),
+        Short::Open => None,
+    };
+    Ok(shorts.into_iter().filter_map(end).collect())
+}
+
+/// Why a log ends before what had been read or settled of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Short {
+    /// It does, here.
+    Ends(u64),
+    /// It does not: transactions are open there, and whoever settled from outside may have gone beyond them.
+    Open,
+    /// It did, and no longer does. It was truncated and has grown since; or a transaction has just ended, or who answered
+    /// first no longer led it.
+    Grown,
+}
+
+impl Short {
+    /// Of a log that ended at `high`, then at `end`, open transactions included, and at `again` without them.
+    pub(crate) fn new(reached: u64, high: u64, end: u64, again: u64) -> Self {
+        match end {
+            end if end < reached => Self::Ends(end),
+            _ if again == high => Self::Open,
+            _ => Self::Grown,
+        }
+    }
+}
+
+/// Why these partitions, of which so much was reached, end at these highs, (reached, high) by number. Blocks.
+pub(crate) fn explain(
+    cluster: &Cluster,
+    topic: &str,
+    short: &BTreeMap<u32, (u64, u64)>,
+) -> Result<BTreeMap<u32, Short>, Error> {
+    if short.is_empty() {
         return Ok(BTreeMap::new());
     }
-    // A high is that of committed transactions: whoever settled from outside may have gone beyond it.
-    let mut ends = cluster.log_ends(topic, &doubtful)?;
-    let still = beyond(committed, &ends);
-    ends.retain(|partition, _| still.contains(partition));
-    Ok(ends)
+    let numbers: Vec<u32> = short.keys().copied().collect();
+    let ends = cluster.log_ends(topic, &numbers)?;
+    let again: BTreeMap<u32, u64> = cluster.offsets(topic, numbers, Place::High)?.into_iter().collect();
+    let why = |(number, (reached, high)): (&u32, &(u64, u64))| {
+        let (end, again) = (ends.get(number)?, again.get(number)?);
+        Some((*number, Short::new(*reached, *high, *end, *again)))
+    };
+    Ok(short.iter().filter_map(why).collect())
 }
 
 /// The partitions of which more is settled than these ends.
@@ -61,5 +104,12 @@ mod tests {
         assert_eq!(beyond(&committed, &ends), [0], "1 goes as far, and of 2 nothing is known");
         let plain = Committed { offset: 7, metadata: String::new() };
         assert_eq!(told_end(&plain), 7);
+    }
+
+    #[test]
+    fn where_transactions_are_open_a_log_ends_behind_them() {
+        assert_eq!(Short::new(100, 50, 60, 55), Short::Ends(60));
+        assert_eq!(Short::new(100, 50, 100, 50), Short::Open);
+        assert_eq!(Short::new(100, 50, 100, 100), Short::Grown, "or it has been truncated");
     }
 }

@@ -11,10 +11,11 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::flush::{Flush, Loss};
-use super::partition::{Partition, Refused};
+use super::partition::{Partition, Refused, Told};
 use super::rebalance::Member;
 use super::shared::Shared;
 use super::state::{Phase, State};
+use crate::group::Committed;
 use crate::progress::METADATA_CHARS;
 
 /// Settles are durable within 100 ms: the rest is for the commit itself.
@@ -33,8 +34,8 @@ pub(super) struct Captured {
     incarnation: u64,
     offset: u64,
     metadata: String,
-    /// The progress that it tells, and the last settle of the source before it.
-    revision: u64,
+    /// The same, in short, and the last settle of the source before it.
+    told: Told,
     settles: u64,
 }
 
@@ -114,13 +115,16 @@ impl State {
     /// What is to be committed of these partitions.
     fn capture(&self, wanted: impl Fn(&Partition) -> bool) -> Vec<Captured> {
         let dirty = self.partitions.values().filter(|partition| partition.is_dirty() && wanted(partition));
-        let capture = dirty.map(|partition| Captured {
-            partition: partition.number,
-            incarnation: partition.incarnation,
-            offset: partition.progress.base(),
-            metadata: partition.progress.encode(self.commits.metadata_max).text,
-            revision: partition.progress.revision(),
-            settles: self.settles,
+        let capture = dirty.map(|partition| {
+            let (number, incarnation, told) = (partition.number, partition.incarnation, partition.telling());
+            let (offset, metadata) = match told {
+                Told::Place(offset) => (offset, String::new()),
+                Told::Progress(_) | Told::Nothing => {
+                    let metadata = partition.progress.encode(self.commits.metadata_max).text;
+                    (partition.progress.base(), metadata)
+                }
+            };
+            Captured { partition: number, incarnation, offset, metadata, told, settles: self.settles }
         });
         capture.collect()
     }
@@ -147,9 +151,13 @@ impl State {
                     let proven = &mut self.commits.metadata_proven;
                     *proven = captured.metadata.len().max(*proven);
                     if let Some(partition) = self.same(&captured) {
-                        partition.durable_revision = captured.revision;
-                        partition.durable = captured.settles;
-                        partition.refused = None;
+                        if let Told::Progress(_) = captured.told {
+                            partition.durable = captured.settles;
+                        }
+                        (partition.told, partition.distrusted, partition.refused) =
+                            (captured.told, false, None);
+                        let Captured { offset, metadata, .. } = captured;
+                        partition.committed = Some(Committed { offset, metadata });
                     }
                 }
             }
@@ -207,9 +215,15 @@ impl State {
     /// Takes partitions away, and what their last commit is to say. Later settles of them are stale.
     pub(super) fn take_leave(&mut self, partitions: &[u32]) -> Option<TopicPartitionList> {
         let captured = self.capture(|partition| partitions.contains(&partition.number));
-        let leave = partitions.iter().filter_map(|number| self.partitions.get(number));
-        let unsaved = leave.filter_map(Partition::unsaved).max();
+        let leave = || partitions.iter().filter_map(|number| self.partitions.get(number));
+        let unsaved = leave().filter_map(Partition::unsaved).max();
+        // The commit of these is a place alone.
+        let doubtful = leave().filter(|partition| partition.rewound.is_some());
+        let doubtful = doubtful.filter_map(Partition::unsaved).max();
         self.remove(partitions);
+        if let Some(settle) = doubtful {
+            self.lose_settles(settle, "the log may be another one by now".to_owned());
+        }
         if captured.is_empty() {
             return None;
         }

@@ -27,7 +27,13 @@ pub(super) struct Loss {
 impl Partition {
     /// Its last settle, where that is not committed.
     pub(super) fn unsaved(&self) -> Option<u64> {
-        (self.is_dirty() && self.touched > self.durable).then_some(self.touched)
+        ((self.is_dirty() || self.rewound.is_some()) && self.touched > self.durable).then_some(self.touched)
+    }
+
+    /// Settles of it up to this one may still have to become durable. While its log is in doubt, they do not.
+    fn is_open(&self, settle: u64) -> bool {
+        let waits = self.rewound.is_some() && self.touched > self.durable;
+        waits || (self.is_dirty() && self.durable < settle)
     }
 }
 
@@ -63,7 +69,7 @@ impl State {
         if self.commits.last.is_some() {
             return None;
         }
-        let mut open = self.partitions.values().filter(|p| p.is_dirty() && p.durable < settle).peekable();
+        let mut open = self.partitions.values().filter(|p| p.is_open(settle)).peekable();
         if open.peek().is_none() {
             return Some(Ok(()));
         }

@@ -7,7 +7,7 @@ use broker::{Error, ErrorKind, Input};
 use futures::channel::oneshot;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::partition::Partition;
+use super::partition::{Partition, Told};
 use super::rebalance::Member;
 use super::rewind::{self, Verdict};
 use super::shared::Shared;
@@ -188,22 +188,6 @@ impl State {
         self.queued_bytes -= bytes;
     }
 
-    pub(super) fn has_rewound(&self) -> bool {
-        self.partitions.values().any(|partition| partition.rewound.is_some())
-    }
-
-    /// The partitions whose rewind cannot be judged from here alone.
-    fn rewinds(&mut self, now: Instant) -> Vec<u32> {
-        let mut doubtful = Vec::new();
-        for partition in self.partitions.values_mut().filter(|partition| partition.rewound.is_some()) {
-            match partition.judge_rewind(None, now) {
-                Verdict::Twice => partition.rewound = None,
-                Verdict::Unknown | Verdict::Truncated => doubtful.push(partition.number),
-            }
-        }
-        doubtful
-    }
-
     /// The partition is read from `target` on, as if nothing were known of it.
     pub(super) fn reset(&mut self, number: u32, target: u64) {
         self.revoke(number);
@@ -211,7 +195,8 @@ impl State {
         let mut moved = Partition::new(number, Progress::new(target), partition.high, partition.until);
         (moved.is_paused, moved.ends_at) = (partition.is_paused, partition.ends_at);
         // It stands elsewhere than what was committed, and than what is just being committed.
-        moved.durable_revision = u64::MAX;
+        moved.told = Told::Nothing;
+        (moved.distrusted, moved.committed) = (partition.is_suspect(), partition.committed.take());
         self.settles += 1;
         moved.touched = self.settles;
         self.add(moved);
@@ -223,12 +208,24 @@ impl Reader {
     /// Looks into offsets that came below what had come before. Nothing of theirs is handed out until it is known what
     /// they are; where the broker cannot tell, it is asked again.
     pub(super) fn judge_rewinds(&self, consumer: &BaseConsumer<Member>) {
+        if !self.shared.state.lock().has_rewound() {
+            return;
+        }
+        // What is committed may hide what comes: it is replaced before anything is found out.
+        self.shared.dirty.notify_all();
         let rewinds = self.shared.state.lock().rewinds(Instant::now());
         for number in rewinds {
+            let reread =
+                self.shared.state.lock().partitions.get_mut(&number).and_then(Partition::take_reread);
+            if let Some(offset) = reread {
+                self.seek(consumer, number, offset);
+                continue;
+            }
             if let Err(error) = self.judge_rewind(consumer, number) {
                 tracing::warn!(topic = self.shared.topic, %error, "a rewind cannot be judged yet");
             }
         }
+        self.shared.dirty.notify_all();
     }
 
     /// librdkafka begins elsewhere where the log does not have the offset that it was at: the log was truncated, or it is
@@ -247,7 +244,7 @@ impl Reader {
             match partition.judge_rewind(Some(high), Instant::now()) {
                 Verdict::Unknown => return Ok(()),
                 Verdict::Twice => {
-                    partition.rewound = None;
+                    state.acquit(number);
                     return Ok(());
                 }
                 Verdict::Truncated => rewind::place(partition.youngest_ms, millis(SystemTime::now())),
@@ -258,12 +255,17 @@ impl Reader {
             let mut state = self.shared.state.lock();
             let Some(partition) = state.partitions.get_mut(&number) else { return Ok(()) };
             let target = from.min(partition.progress.base());
-            let (read, lowest) = (partition.read, partition.rewound.map_or(high, |rewound| rewound.lowest));
+            let (reached, rewound) = (partition.question().reached, partition.rewound);
             partition.high = high;
             state.reset(number, target);
+            let since = match rewound.map(|rewound| (rewound.end, rewound.lowest)) {
+                Some((Some(end), _)) => format!("the log ended at {end}"),
+                Some((None, lowest)) => format!("{lowest} came again"),
+                None => format!("the log ends at {high}"),
+            };
             let message = format!(
-                "partition {number} of topic {topic} was truncated or made anew: offset {read} had been reached, {lowest} came \
-                 again; it is read from offset {target} on"
+                "partition {number} of topic {topic} was truncated or made anew: offset {reached} had been reached, and \
+                 {since}; it is read from offset {target} on"
             );
             state.gap(None, message);
             drop(state);

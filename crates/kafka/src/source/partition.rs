@@ -7,6 +7,7 @@ use broker::Note;
 
 use super::rewind::{Mark, Rewound};
 use super::slots::Received;
+use crate::group::Committed;
 use crate::progress::{self, Passed, Progress};
 
 /// Share of the commit's metadata at which reading stops, and at which it goes on.
@@ -26,11 +27,26 @@ struct Hole {
     jump: u64,
 }
 
-/// What was known of a partition when it was asked where its log begins.
+/// What was known of a partition when it was asked where its log begins and ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
     incarnation: u64,
     jumps: u64,
+    /// So far its log went, by all that was read of it and told to be settled.
+    pub(super) reached: u64,
+    /// An end before that which has been looked into.
+    pub(super) excused: Option<u64>,
+}
+
+/// What a commit tells of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Nothing that still holds: it stands elsewhere, or in another log.
+    Nothing,
+    /// Its progress, of this revision.
+    Progress(u64),
+    /// A place, and nothing of what is settled from there on: that may have been in another log.
+    Place(u64),
 }
 
 /// Why the broker did not take a commit, though it takes those of others.
@@ -61,15 +77,18 @@ pub(super) struct Partition {
     pub(super) high: u64,
     /// Hand out nothing at or after this.
     pub(super) until: u64,
-    /// Where what was restored as settled ends, while it is not known whether the log goes as far: it is not read before.
-    pub(super) unjudged: Option<u64>,
+    /// It is not known whether the log goes as far as what was restored as settled: it is not read before.
+    pub(super) unjudged: bool,
     /// The metadata is too full to read on.
     pub(super) is_full: bool,
     /// librdkafka has been told to pause it.
     pub(super) is_paused: bool,
-    /// The revision of the progress that is durable, and up to which settle of the source it goes.
-    pub(super) durable_revision: u64,
+    /// What is durable, and up to which settle of the source it goes.
+    pub(super) told: Told,
     pub(super) durable: u64,
+    /// What stands committed, as far as is known; and that it is of another log, so that nobody may believe it.
+    pub(super) committed: Option<Committed>,
+    pub(super) distrusted: bool,
     /// The last settle of the source that was of this partition.
     pub(super) touched: u64,
     /// The broker does not take its commits.
@@ -85,7 +104,9 @@ pub(super) struct Partition {
     /// Where reading began here, and when the youngest record that came was taken in (milliseconds since the Unix epoch).
     pub(super) began: u64,
     pub(super) youngest_ms: u64,
-    /// What came though it is below `read`: that is to be looked into.
+    /// The last end that was looked into, where it was before what was reached: transactions may be open there.
+    pub(super) excused: Option<u64>,
+    /// What came though it is below `read`, or that the log ends before: that is to be looked into.
     pub(super) rewound: Option<Rewound>,
     /// The last record that came.
     pub(super) last: Option<Mark>,
@@ -98,7 +119,9 @@ impl Partition {
             incarnation: 0,
             read: progress.next(),
             began: progress.next(),
-            durable_revision: progress.revision(),
+            told: Told::Progress(progress.revision()),
+            committed: None,
+            distrusted: false,
             progress,
             queue: VecDeque::new(),
             again: BTreeMap::new(),
@@ -106,7 +129,7 @@ impl Partition {
             leaving: false,
             high,
             until,
-            unjudged: None,
+            unjudged: false,
             is_full: false,
             is_paused: false,
             durable: 0,
@@ -117,6 +140,7 @@ impl Partition {
             ends_at: Instant::now(),
             behind_since: None,
             youngest_ms: 0,
+            excused: None,
             rewound: None,
             last: None,
         }
@@ -148,7 +172,21 @@ impl Partition {
 
     /// There is more to commit than was.
     pub(super) fn is_dirty(&self) -> bool {
-        self.progress.revision() != self.durable_revision
+        self.telling() != self.told
+    }
+
+    /// What a commit would tell now. Until it is known whether the log is still the one that was read, that is a place
+    /// that hides nothing of another one: whoever reads it next may find that log longer than this one was.
+    pub(super) fn telling(&self) -> Told {
+        match &self.rewound {
+            None => Told::Progress(self.progress.revision()),
+            Some(rewound) => Told::Place(rewound.lowest.min(self.progress.base())),
+        }
+    }
+
+    /// What stands committed is of another log, or may be.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.distrusted || (self.rewound.is_some() && self.is_dirty())
     }
 
     /// The first offset of which nothing is known yet.
@@ -173,7 +211,8 @@ impl Partition {
 
     /// It is to be read, as far as it is concerned.
     pub(super) fn wants_reading(&self) -> bool {
-        !self.is_full && !self.leaving && self.unjudged.is_none() && self.next() < self.until
+        let is_known = !self.unjudged && self.rewound.as_ref().is_none_or(|rewound| rewound.end.is_none());
+        is_known && !self.is_full && !self.leaving && self.next() < self.until
     }
 
     /// Librdkafka brought a record, or passed what is none. True: the record is to be handed out.
@@ -222,16 +261,23 @@ impl Partition {
         }
     }
 
-    /// What the log's beginning is asked for, by [`judge_holes`](Self::judge_holes).
+    /// What the log's beginning and end are asked for, by [`judge_holes`](Self::judge_holes) and
+    /// [`judge_end`](Self::judge_end).
     pub(super) fn question(&self) -> Question {
-        Question { incarnation: self.incarnation, jumps: self.jumps }
+        let reached = self.next().max(self.progress.told_end().unwrap_or(0));
+        Question { incarnation: self.incarnation, jumps: self.jumps, reached, excused: self.excused }
+    }
+
+    /// The question was asked of this partition, and not of what was read under its number before.
+    pub(super) fn asked(&self, question: &Question) -> bool {
+        self.incarnation == question.incarnation
     }
 
     /// The log begins at `low`, as was answered to this question: what was jumped over before that is lost. How many
     /// records, and where the first was. What had been jumped over when it was asked is forgotten then: what is beyond is
     /// no record. Of later jumps the answer says nothing, for the log's beginning may have moved since.
     pub(super) fn judge_holes(&mut self, low: u64, asked: Question) -> Option<(u64, u64)> {
-        if asked.incarnation != self.incarnation {
+        if !self.asked(&asked) {
             return None;
         }
         let mut lost = None;

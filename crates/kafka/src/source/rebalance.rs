@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Reb
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::partition::Partition;
+use super::partition::{Partition, Told};
 use super::shared::Shared;
 use super::state::Phase;
 use crate::cluster::{Cluster, Place};
@@ -49,6 +49,8 @@ struct Found {
     /// What was settled is of another log, or of one that was truncated: where it ends, transactions that are open
     /// included.
     truncated: Option<u64>,
+    /// This process knew the same of what is committed before it lost the partition.
+    distrusted: bool,
 }
 
 impl ClientContext for Member {
@@ -79,13 +81,14 @@ impl Member {
         let found = if numbers.is_empty() { Vec::new() } else { self.find(consumer, &numbers) };
         self.resume(consumer, &numbers);
         let mut state = self.shared.state.lock();
-        for one in found {
+        for mut one in found {
+            state.remove(&[one.partition]);
+            one.distrusted = state.take_distrust(one.partition, one.committed.as_ref());
             let (partition, gap) = restore(&self.shared.topic, &one, self.until(one.partition));
             if let Some(mut element) = list.find_partition(&self.shared.topic, one.partition.cast_signed()) {
                 let begin = Offset::Offset(partition.read.cast_signed());
                 element.set_offset(begin).expect("offsets come from Kafka, so they are not negative");
             }
-            state.remove(&[one.partition]);
             state.add(partition);
             if let Some((records, message)) = gap {
                 state.gap(records, message);
@@ -155,6 +158,7 @@ impl Member {
             low: lows.get(number).copied(),
             high: highs.get(number).copied(),
             truncated: truncated.remove(number),
+            distrusted: false,
         };
         Ok(numbers.iter().map(found).collect())
     }
@@ -237,22 +241,27 @@ fn restore(topic: &str, found: &Found, until: u64) -> (Partition, Option<Lost>) 
     let new = |progress: Progress| {
         // Where the log ends is asked every second; until it is known, nothing is said to be unread.
         let high = found.high.unwrap_or(progress.base());
-        Partition::new(number, progress, high, until)
+        let mut partition = Partition::new(number, progress, high, until);
+        partition.committed.clone_from(&found.committed);
+        partition
     };
     let Some(committed) = &found.committed else {
         // A partition that is younger than the subscription, whose records are its own from the first one on.
         return (new(Progress::new(found.low.unwrap_or(0))), None);
     };
-    if let Some(end) = found.truncated {
+    if found.truncated.is_some() || found.distrusted {
         let low = found.low.unwrap_or(0);
+        let settled = standing::told_end(committed);
+        let why = match found.truncated {
+            Some(end) => format!("ends at offset {end}, before the {settled} that had been settled"),
+            None => format!("is not the log of which {settled} was settled, as was found before it was lost"),
+        };
         let message = format!(
-            "partition {number} of topic {topic} ends at offset {end}, before the {} that had been settled: it was truncated \
-             or made anew, and is read from its beginning",
-            standing::told_end(committed)
+            "partition {number} of topic {topic} {why}: it was truncated or made anew, and is read from its beginning"
         );
         let mut partition = new(Progress::new(low));
         // What stands committed holds of another log: that must not be believed again once this one has grown so far.
-        partition.durable_revision = u64::MAX;
+        (partition.told, partition.distrusted) = (Told::Nothing, true);
         return (partition, Some((None, message)));
     }
     let (mut progress, strange) = Progress::restore(committed.offset, &committed.metadata);
@@ -276,9 +285,9 @@ fn restore(topic: &str, found: &Found, until: u64) -> (Partition, Option<Lost>) 
         (Some(lost), message)
     });
     // Whether it is still the same log is judged once it has a leader.
-    let unjudged = found.high.is_none().then(|| progress.told_end()).flatten();
+    let unjudged = found.high.is_none() && progress.told_end().is_some();
     let mut partition = new(progress);
-    partition.durable_revision = before;
+    partition.told = Told::Progress(before);
     partition.unjudged = unjudged;
     (partition, gap)
 }

@@ -1,11 +1,18 @@
 //! Offsets that come though they are below what had come before: fetched twice, or of a log that was truncated or made
 //! anew. Nothing here asks the broker.
+//!
+//! A log that was truncated grows again, and once it is as long as it was, offsets do not tell it from the old one. So as
+//! soon as there is a doubt, a place before all that may be new is committed in place of the progress, until it is known
+//! what happened; and what stood committed before is not believed by this process where that could not be replaced.
 
 use std::time::{Duration, Instant};
 
-use super::partition::Partition;
+use super::partition::{Partition, Question};
 use super::slots::Received;
+use super::state::State;
 use crate::cluster::Place;
+use crate::group::Committed;
+use crate::standing::Short;
 
 /// How much earlier than the youngest record that came the records are that may be new after a truncation: clocks of
 /// producers differ.
@@ -31,10 +38,15 @@ impl Mark {
 /// What came again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rewound {
+    /// The first offset of it, or where the log begins: nothing that is new stands before.
     pub(super) lowest: u64,
     since: Instant,
     /// Whether the record that had come last has come again, as it was.
     same: Option<bool>,
+    /// Where the log ended, before what had been reached: that was seen, whatever has come since.
+    pub(super) end: Option<u64>,
+    /// The last record is to be read again: nothing else tells.
+    reread: bool,
 }
 
 /// What a rewind is.
@@ -54,7 +66,13 @@ impl Partition {
         if received.offset >= self.read {
             return false;
         }
-        let rewound = self.rewound.get_or_insert(Rewound { lowest: received.offset, since: now, same: None });
+        let rewound = self.rewound.get_or_insert(Rewound {
+            lowest: received.offset,
+            since: now,
+            same: None,
+            end: None,
+            reread: false,
+        });
         rewound.lowest = rewound.lowest.min(received.offset);
         if let Some(last) = &self.last
             && rewound.same != Some(false)
@@ -66,13 +84,48 @@ impl Partition {
         true
     }
 
+    /// The log ends at `high` and begins at `low`, as was answered to this question; where that is before what had been
+    /// reached, why, as far as is known. A log that may have been truncated is noted.
+    pub(super) fn judge_end(&mut self, asked: &Question, high: u64, low: u64, short: Option<Short>) {
+        if !self.asked(asked) {
+            return;
+        }
+        if high >= asked.reached {
+            (self.unjudged, self.excused) = (false, None);
+            return;
+        }
+        // Where it is not known why, the next answer may tell.
+        let Some(short) = short else { return };
+        // Open transactions hold back nobody who has read beyond them.
+        let was_read = self.last.is_some() && high < self.read;
+        let (end, reread) = match short {
+            Short::Ends(end) => (Some(end), false),
+            Short::Open | Short::Grown if was_read => (None, true),
+            Short::Open => (None, false),
+            Short::Grown => (Some(high), false),
+        };
+        (self.unjudged, self.excused) = (false, Some(high));
+        if end.is_some() || reread {
+            let new = Rewound { lowest: low, since: Instant::now(), same: None, end, reread };
+            let rewound = self.rewound.get_or_insert(new);
+            (rewound.lowest, rewound.end) = (rewound.lowest.min(low), rewound.end.or(end));
+        }
+    }
+
+    /// The offset of the last record, where that is to be read again. Told once.
+    pub(super) fn take_reread(&mut self) -> Option<u64> {
+        let rewound = self.rewound.as_mut().filter(|rewound| rewound.reread)?;
+        (rewound.reread, rewound.since) = (false, Instant::now());
+        self.last.as_ref().map(|last| last.offset)
+    }
+
     /// What a rewind is, as far as is known; `high` is one past the last record of the log as it is now. That the log has
     /// grown beyond what was read proves nothing: it may have been truncated before. So the last record must come again.
     pub(super) fn judge_rewind(&self, high: Option<u64>, now: Instant) -> Verdict {
         let Some(rewound) = &self.rewound else { return Verdict::Twice };
         let shorter = high.is_some_and(|high| high < self.read);
         match rewound.same {
-            _ if rewound.lowest < self.began || shorter => Verdict::Truncated,
+            _ if rewound.lowest < self.began || shorter || rewound.end.is_some() => Verdict::Truncated,
             Some(true) => Verdict::Twice,
             Some(false) => Verdict::Truncated,
             None if self.last.is_none() || now.saturating_duration_since(rewound.since) >= AGAIN => {
@@ -80,6 +133,36 @@ impl Partition {
             }
             None => Verdict::Unknown,
         }
+    }
+}
+
+impl State {
+    pub(super) fn has_rewound(&self) -> bool {
+        self.partitions.values().any(|partition| partition.rewound.is_some())
+    }
+
+    /// The partitions whose rewind cannot be judged from here alone.
+    pub(super) fn rewinds(&mut self, now: Instant) -> Vec<u32> {
+        let rewound = self.partitions.values().filter(|partition| partition.rewound.is_some());
+        let (twice, doubtful): (Vec<&Partition>, Vec<&Partition>) =
+            rewound.partition(|partition| partition.judge_rewind(None, now) == Verdict::Twice);
+        let doubtful = doubtful.iter().map(|partition| partition.number).collect();
+        let twice: Vec<u32> = twice.iter().map(|partition| partition.number).collect();
+        twice.into_iter().for_each(|number| self.acquit(number));
+        doubtful
+    }
+
+    /// It was the same log.
+    pub(super) fn acquit(&mut self, number: u32) {
+        if let Some(partition) = self.partitions.get_mut(&number) {
+            partition.rewound = None;
+        }
+        self.answer_flushes();
+    }
+
+    /// What is committed of a partition is what this process knew to be of another log, and could not replace.
+    pub(super) fn take_distrust(&mut self, number: u32, committed: Option<&Committed>) -> bool {
+        self.distrusted.remove(&number).is_some_and(|before| committed == Some(&before))
     }
 }
 

@@ -10,6 +10,7 @@ use super::moves::Command;
 use super::partition::Partition;
 use super::rewind::Mark;
 use super::slots::{Held, Received, Slots};
+use crate::group::Committed;
 
 /// Most inputs of one poll, so that a long backlog does not keep its task from settling.
 const POLL_INPUTS_MAX: usize = 256;
@@ -38,6 +39,8 @@ pub(super) struct State {
     pub(super) credit: Credit,
     pub(super) slots: Slots,
     pub(super) partitions: BTreeMap<u32, Partition>,
+    /// What stood committed of partitions that went, where that was known to be of another log.
+    pub(super) distrusted: BTreeMap<u32, Committed>,
     /// How many partitions were added or moved so far.
     incarnations: u64,
     /// The partitions that have something to hand out, in turn.
@@ -79,6 +82,7 @@ impl State {
             credit,
             slots: Slots::default(),
             partitions: BTreeMap::new(),
+            distrusted: BTreeMap::new(),
             incarnations: 0,
             ring: VecDeque::new(),
             outbox: VecDeque::new(),
@@ -250,7 +254,10 @@ impl State {
         if partition.is_rewound(&received, Instant::now()) {
             return;
         }
-        partition.youngest_ms = partition.youngest_ms.max(received.published_ms);
+        if partition.rewound.is_none() {
+            // What comes of a log in doubt may be younger than what is new in it and was not read.
+            partition.youngest_ms = partition.youngest_ms.max(received.published_ms);
+        }
         if received.offset >= partition.until {
             // Nothing of it is wanted from here on.
             partition.pass(partition.until);
@@ -292,7 +299,10 @@ impl State {
         let lag = self.lag_of_all();
         for number in numbers {
             self.revoke(*number);
-            self.partitions.remove(number);
+            let gone = self.partitions.remove(number).filter(Partition::is_suspect);
+            if let Some(committed) = gone.and_then(|partition| partition.committed) {
+                self.distrusted.insert(*number, committed);
+            }
             self.leave_ring(*number);
         }
         if self.assigned && self.partitions.is_empty() {

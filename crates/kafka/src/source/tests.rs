@@ -9,11 +9,14 @@ use futures::FutureExt as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::commit::Captured;
-use super::partition::Partition;
+use super::partition::{Partition, Told};
 use super::shared::Shared;
 use super::slots::Received;
 use super::state::State;
+use super::watch::Ends;
 use crate::progress::Progress;
+
+mod truncation;
 
 const NUMBERS: [u32; 3] = [0, 1, 2];
 
@@ -54,6 +57,15 @@ fn settle_one_each(state: &mut State, numbers: &[u32]) {
     }
     for (_, _, lease) in deliveries(state) {
         state.settle(lease, Settle::Done);
+    }
+}
+
+/// Where all three partitions begin and end.
+fn ends(low: u64, high: u64) -> Ends {
+    Ends {
+        highs: NUMBERS.map(|n| (n, high)).into(),
+        lows: NUMBERS.map(|n| (n, low)).into(),
+        ..Ends::default()
     }
 }
 
@@ -120,7 +132,7 @@ fn a_commit_on_its_way_says_nothing_of_a_partition_that_was_moved_since() {
     let captured = state.begin(Instant::now());
     state.lose(&[0]);
     state.add(Partition::new(0, Progress::new(5), 5, u64::MAX));
-    state.partitions.get_mut(&0).unwrap().durable_revision = u64::MAX;
+    state.partitions.get_mut(&0).unwrap().told = Told::Nothing;
     state.committed(captured, &Ok(()));
     assert!(state.partitions[&0].is_dirty(), "it came back, and is another one");
 }
@@ -241,10 +253,9 @@ fn parts_tell_when_ends_are_old_and_errors_do_not_outlive_their_cause() {
     assert!(all.into_iter().all(|part| part.state == PartState::Unreachable), "lag stands still");
     state.trouble = Some("an error".into());
     let questions = state.questions();
-    let ends = |high| NUMBERS.map(|number| (number, high));
-    state.learn_ends(&ends(5), &ends(0), &questions, now);
+    state.learn_ends(&ends(0, 5), &questions, now);
     assert_eq!(state.trouble.as_deref(), Some("an error"), "it may be why nothing comes");
-    state.learn_ends(&ends(0), &ends(0), &questions, now);
+    state.learn_ends(&ends(0, 0), &questions, now);
     assert_eq!(state.trouble, None, "nothing is to come");
 }
 

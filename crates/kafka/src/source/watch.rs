@@ -1,5 +1,5 @@
 //! Where the logs of open subscriptions begin and end: asked once a second, by one thread a driver, so that lag is known
-//! without asking, and that what retention took is noticed.
+//! without asking, and that what retention took is noticed, or that a log was truncated.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -13,6 +13,7 @@ use super::partition::{Partition, Question};
 use super::shared::Shared;
 use super::state::State;
 use crate::cluster::{Cluster, Place};
+use crate::standing::{self, Short};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// How long nothing has to come of a partition whose beginning is beyond what was read, for that to be lost.
@@ -88,8 +89,8 @@ fn look(cluster: &Cluster, shared: &Shared) {
         return;
     }
     match ask(cluster, &shared.topic, &questions, doubtful) {
-        Ok((highs, lows)) => {
-            shared.state.lock().learn_ends(&highs, &lows, &questions, Instant::now());
+        Ok(ends) => {
+            shared.state.lock().learn_ends(&ends, &questions, Instant::now());
             // That a hole has been passed is worth a commit, too.
             shared.dirty.notify_all();
             shared.wake();
@@ -101,7 +102,14 @@ fn look(cluster: &Cluster, shared: &Shared) {
     }
 }
 
-type Ends = Vec<(u32, u64)>;
+/// Where partitions end and begin.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    pub(super) highs: Vec<(u32, u64)>,
+    pub(super) lows: BTreeMap<u32, u64>,
+    /// Of those partitions whose high is before what was reached: why. Without those of which that could not be learnt.
+    pub(super) shorts: BTreeMap<u32, Short>,
+}
 
 /// Where these partitions end and begin. One without a leader would leave all without an answer, so where there may be
 /// such a one, only those are asked that have one.
@@ -110,15 +118,30 @@ fn ask(
     topic: &str,
     questions: &BTreeMap<u32, Question>,
     doubtful: bool,
-) -> Result<(Ends, Ends), Error> {
+) -> Result<Ends, Error> {
     let mut partitions: Vec<u32> = questions.keys().copied().collect();
     if doubtful {
         partitions = cluster.led(topic, &partitions)?;
     }
     let highs = cluster.offsets_now(topic, partitions.iter().copied(), Place::High)?;
+    let short = highs.iter().filter_map(|(number, high)| {
+        let asked = questions.get(number)?;
+        let is_new = *high < asked.reached && asked.excused != Some(*high);
+        is_new.then_some((*number, (asked.reached, *high)))
+    });
+    // At once: before long the log may have grown so far again.
+    let shorts = explain(cluster, topic, &short.collect());
     // The beginning last: what retention takes meanwhile is a loss of the next look.
-    let lows = cluster.offsets_now(topic, partitions, Place::Low)?;
-    Ok((highs, lows))
+    let lows = cluster.offsets_now(topic, partitions, Place::Low)?.into_iter().collect();
+    Ok(Ends { highs, lows, shorts })
+}
+
+/// Why these partitions end before what was reached, unless that cannot be learnt at present.
+fn explain(cluster: &Cluster, topic: &str, short: &BTreeMap<u32, (u64, u64)>) -> BTreeMap<u32, Short> {
+    standing::explain(cluster, topic, short).unwrap_or_else(|error| {
+        tracing::warn!(topic, %error, "whether partitions {:?} were truncated is not known yet", short.keys());
+        BTreeMap::new()
+    })
 }
 
 impl State {
@@ -126,26 +149,18 @@ impl State {
         self.partitions.values().map(|partition| (partition.number, partition.question())).collect()
     }
 
-    pub(super) fn learn_ends(
-        &mut self,
-        highs: &[(u32, u64)],
-        lows: &[(u32, u64)],
-        questions: &BTreeMap<u32, Question>,
-        now: Instant,
-    ) {
-        self.ends_doubtful = highs.len() < questions.len();
-        for (number, high) in highs {
+    pub(super) fn learn_ends(&mut self, ends: &Ends, questions: &BTreeMap<u32, Question>, now: Instant) {
+        self.ends_doubtful = ends.highs.len() < questions.len();
+        for (number, high) in &ends.highs {
             if let Some(partition) = self.partitions.get_mut(number) {
                 (partition.high, partition.ends_at) = (*high, now);
-                if partition.unjudged.take().is_some_and(|told| told > *high) {
-                    // The next member judges with all that it takes.
-                    self.restart =
-                        Some(format!("partition {number} may have been truncated while nobody led it"));
+                if let (Some(asked), Some(low)) = (questions.get(number), ends.lows.get(number)) {
+                    partition.judge_end(asked, *high, *low, ends.shorts.get(number).copied());
                 }
             }
         }
         self.forgive(now);
-        for (number, low) in lows {
+        for (number, low) in &ends.lows {
             let Some(asked) = questions.get(number) else { continue };
             let Some(partition) = self.partitions.get_mut(number) else { continue };
             let stuck = partition.behind_since.is_some_and(|since| since + LOST <= now);

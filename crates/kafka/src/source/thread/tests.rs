@@ -2,12 +2,14 @@
 
 use std::sync::mpsc::channel;
 
-use broker::Credit;
+use broker::{Credit, Driver, Input, Position, Start, Subscription};
 use rdkafka::ClientConfig;
+use rdkafka::consumer::CommitMode;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 
 use super::*;
+use crate::progress::Progress;
 use crate::settings::Settings;
 
 const AMPLE: Duration = Duration::from_secs(60);
@@ -72,4 +74,76 @@ fn a_partition_that_went_while_it_was_paused_is_read_when_it_comes_back() {
     while !matches!(member.poll(POLL), Some(Ok(_))) {
         assert!(Instant::now() < deadline, "it is still paused, and nobody is going to resume it");
     }
+}
+
+/// Commits for a group that nobody reads that offset 0 is stuck and all up to `settled_to` behind it is settled.
+fn commit_ahead(servers: &str, group: &str, settled_to: u64) {
+    let mut progress = Progress::new(0);
+    progress.receive(0, 0);
+    progress.settle_range(1, settled_to);
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("group.id", group)
+        .create()
+        .expect("a client of the group");
+    let mut list = TopicPartitionList::new();
+    let mut element = list.add_partition(TOPIC, 0);
+    element.set_offset(rdkafka::Offset::Offset(0)).expect("an offset");
+    element.set_metadata(progress.encode(crate::progress::METADATA_CHARS).text);
+    client.commit(&list, CommitMode::Sync).expect("nobody reads the group");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_settled_of_a_longer_log_hides_nothing_of_one_that_nobody_led() {
+    const RECORDS: u64 = 3;
+    let mock: Mock = MockCluster::new(1).expect("a mock cluster");
+    mock.create_topic(TOPIC, 1, 1).expect("a topic");
+    let servers = mock.bootstrap_servers();
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", &servers).create().expect("a producer");
+    let publish = || {
+        for _ in 0..RECORDS {
+            let record = BaseRecord::<(), _>::to(TOPIC).partition(0).payload("data");
+            producer.send(record).map_err(|(error, _)| error).expect("there is room");
+        }
+        producer.flush(AMPLE).expect("the broker takes them");
+    };
+    publish();
+    commit_ahead(&servers, "readers", 100);
+    mock.partition_leader(TOPIC, 0, None).expect("its leader goes");
+    let kafka = crate::Kafka::new(Settings::new(vec![servers])).expect("a driver");
+    let subscription = Subscription {
+        name: "readers".into(),
+        topic: TOPIC.into(),
+        start: Start::Earliest,
+        ordered: true,
+        until: None,
+        keeps_unsettled: false,
+    };
+    let credit = Credit { events: 1000, bytes: 1 << 20 };
+    let mut source = kafka.open(&subscription, credit).await.expect("it can be opened");
+    let deadline = tokio::time::Instant::now() + AMPLE;
+    while source.parts().is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "the partition is taken over though nobody leads it");
+        tokio::time::sleep(POLL).await;
+    }
+    mock.partition_leader(TOPIC, 0, Some(1)).expect("it comes back");
+    let (mut offsets, mut gaps) = (Vec::new(), Vec::new());
+    while offsets.len() < RECORDS as usize {
+        let mut inputs = Vec::new();
+        let next = std::future::poll_fn(|cx| source.poll_next(cx, &mut inputs));
+        let came = tokio::time::timeout_at(deadline, next).await;
+        came.unwrap_or_else(|_| panic!("all of the log comes: {offsets:?}")).expect("the source goes on");
+        for input in inputs {
+            match input {
+                Input::Delivery(delivery) => offsets.push(delivery.position),
+                Input::Gap(gap) => gaps.push(gap),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(offsets, (0..RECORDS).map(|offset| Position::Pair(0, offset)).collect::<Vec<_>>());
+    assert_eq!(gaps.len(), 1, "that the longer one is gone is told: {gaps:?}");
+    source.close().await.expect("it closes");
+    kafka.close().await;
 }

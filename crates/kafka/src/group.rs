@@ -105,6 +105,13 @@ impl<'a> Group<'a> {
             .collect()
     }
 
+    /// What its members speak, or spoke; empty where it has never had any.
+    #[cfg(test)]
+    pub(crate) fn protocol(&self) -> String {
+        let found = self.client.fetch_group_list(Some(self.name), ASK).expect("the broker answers");
+        found.groups().first().map(|group| group.protocol_type().to_owned()).unwrap_or_default()
+    }
+
     /// Commits for a group that nobody reads. Where somebody does, the broker refuses ([`is_active`]).
     pub(crate) fn try_commit(
         &self,

@@ -1,25 +1,33 @@
 //! Keeps the cursors of subscriptions that nobody reads.
 //!
-//! Kafka forgets what a group without members has committed after `offsets.retention.minutes`, a week by default. A
-//! subscription that is opened only now and then, as that of a redrive, would then begin anew, and letters that were
-//! purged would be back. So what it has committed is committed again, as it is, while a process has it in its
-//! configuration.
+//! Kafka forgets what a group without members has committed after `offsets.retention.minutes`, a week by default: since
+//! its last commit or, of a classic group that has had members, since the last of them left. A subscription that is
+//! opened only now and then, as that of a redrive, would then begin anew, and letters that were purged would be back. So
+//! what it has committed is committed again, as it is, while a process has it in its configuration; and a classic group
+//! is joined for a moment.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use broker::Error;
+use broker::{Error, ErrorKind};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 
 use crate::cluster::Cluster;
+use crate::context::Context;
 use crate::driver::Open;
+use crate::errors;
 use crate::group::{self, Group};
 
 /// Soon, for processes that do not live for long: jobs, and services that are scaled to nothing.
 const FIRST: Duration = Duration::from_secs(60);
 /// Often enough for a cluster that forgets after a day.
 const EVERY: Duration = Duration::from_secs(6 * 3600);
+/// The longest that a group takes to take in a member: a coordinator waits three seconds for others by default.
+const VISIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
 
 /// The thread that does it; it ends when this is dropped.
 #[derive(Debug)]
@@ -69,8 +77,31 @@ fn keep(cluster: &Cluster, name: &str, topic: &str) -> Result<(), Error> {
         // Another process reads it: it is not forgotten.
         Err(error) if group::is_active(&error) => Ok(()),
         Err(error) => Err(group.commit_failed(topic, &error)),
-        Ok(()) => Ok(()),
+        Ok(()) if cluster.settings.is_kip_848() || committed.is_empty() => Ok(()),
+        Ok(()) => visit(cluster, name, topic),
     }
+}
+
+/// Joins a group that nobody reads, and leaves it once it has been taken in. Nothing is read or committed. Whoever opens
+/// the subscription meanwhile is given its partitions a moment later.
+fn visit(cluster: &Cluster, name: &str, topic: &str) -> Result<(), Error> {
+    let failed = |error: KafkaError| errors::error(&format!("group {name} cannot be joined"), &error);
+    let mut config = cluster.settings.consumer(name);
+    // A static member would not say that it leaves, and would be taken for the one that reads.
+    config.remove("group.instance.id");
+    let member: BaseConsumer<Context> = config.create_with_context(cluster.context()).map_err(failed)?;
+    member.subscribe(&[topic]).map_err(failed)?;
+    let deadline = Instant::now() + VISIT;
+    while member.assignment().map_err(failed)?.count() == 0 {
+        if Instant::now() > deadline {
+            let message = format!("group {name} could not be joined within {VISIT:?}");
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        if let Some(Err(error)) = member.poll(POLL) {
+            tracing::debug!(group = name, %error, "while its group is joined");
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -107,6 +138,8 @@ mod tests {
             group.try_commit(&topic, &before).map_err(|error| group.commit_failed(&topic, &error))?;
             keep(&cluster, &name, &topic)?;
             assert_eq!(group.committed(&topic, &[0])?, before);
+            assert_eq!(group.members(), Vec::<String>::new(), "nobody has stayed");
+            assert_eq!(group.protocol(), "consumer", "the broker counts from when its last member left");
             Ok(())
         })
         .await

@@ -95,7 +95,7 @@ impl Load {
                 changed.await;
             }
         };
-        let waited = tokio::time::timeout(crate::webhook::PATIENCE, waiting).await;
+        let waited = tokio::time::timeout(crate::webhook::patience(), waiting).await;
         assert!(waited.is_ok(), "only {} of {events} events were accepted in time", self.accepted());
     }
 
@@ -171,7 +171,7 @@ impl Outgoing {
         shared: &Shared,
     ) -> Sends {
         let mut sends = Sends { accepted: false, sends: 0 };
-        let give_up = tokio::time::Instant::now() + crate::webhook::PATIENCE;
+        let give_up = tokio::time::Instant::now() + crate::webhook::patience();
         while tokio::time::Instant::now() < give_up {
             let Ok(answer) = self.send(app, connection).await else {
                 // A refused connection took nothing, but nobody can tell it from a reset one: count it as sent.

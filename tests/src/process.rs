@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::binary;
 use crate::client::{self, Answer};
 use crate::setup::Setup;
-use crate::webhook::PATIENCE;
+use crate::webhook::patience;
 
 /// A sidecar and its directory. It is killed, and its data removed, when this is dropped.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl Postrider {
             if let Some(status) = self.exited() {
                 panic!("the sidecar ended with {status} instead of becoming ready:\n{}", self.output());
             }
-            assert!(began.elapsed() < PATIENCE, "the sidecar did not become ready:\n{}", self.output());
+            assert!(began.elapsed() < patience(), "the sidecar did not become ready:\n{}", self.output());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -143,7 +143,7 @@ impl Postrider {
                 self.child = None;
                 return Ended { code: status.code(), output: self.output() };
             }
-            assert!(began.elapsed() < PATIENCE, "the sidecar did not end:\n{}", self.output());
+            assert!(began.elapsed() < patience(), "the sidecar did not end:\n{}", self.output());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -279,7 +279,7 @@ impl Postrider {
                 return now;
             }
             assert!(
-                began.elapsed() < PATIENCE,
+                began.elapsed() < patience(),
                 "{name} never came to have {what}: {now:#}\n{}",
                 self.output()
             );

@@ -6,7 +6,7 @@ use crate::checker::nothing_lost;
 use crate::evidence::Evidence;
 use crate::load::LogA;
 use crate::process::Postrider;
-use crate::webhook::{PATIENCE, Webhook};
+use crate::webhook::{Webhook, patience};
 
 /// Tells a figure to whoever runs the test with `--nocapture`.
 #[expect(
@@ -36,7 +36,7 @@ pub async fn evidence(
         webhook.until_quiet().await;
         evidence.attempts = webhook.attempts();
         evidence.dead = sidecar.dead_ids(subscription).await;
-        if nothing_lost(&evidence).is_empty() || began.elapsed() > PATIENCE {
+        if nothing_lost(&evidence).is_empty() || began.elapsed() > patience() {
             return evidence;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

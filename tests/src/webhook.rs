@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,8 +22,15 @@ use crate::evidence::Attempt;
 use crate::hash::sha256_hex;
 use crate::script::{Answer, Body, Misbehaving, Seen};
 
-/// How long a test waits for something that must happen, before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for something that must happen, before it fails: a minute, or as many seconds as
+/// `POSTRIDER_PATIENCE` says, where it is known that it will not happen.
+pub fn patience() -> Duration {
+    static PATIENCE: LazyLock<Duration> = LazyLock::new(|| {
+        let asked = std::env::var("POSTRIDER_PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
+        Duration::from_secs(asked.unwrap_or(60))
+    });
+    *PATIENCE
+}
 
 type Script = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
 
@@ -120,7 +127,7 @@ impl Webhook {
                 changed.await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        if tokio::time::timeout(patience(), waiting).await.is_err() {
             let attempts = self.attempts();
             let last: Vec<&Attempt> = attempts.iter().rev().take(5).collect();
             panic!("never came: {what}. {} attempts, the last of them {last:#?}", attempts.len());

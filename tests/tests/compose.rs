@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use brokers::kafka::{Kafka, Options};
 use http::Method;
-use postrider_tests::webhook::PATIENCE;
+use postrider_tests::webhook::patience;
 use postrider_tests::{binary, client};
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ async fn get(pod: &Pod, path: &str) -> Value {
 async fn until(pods: &[&Pod], what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > patience() {
             let printed: Vec<String> = pods.iter().map(|pod| pod.printed()).collect();
             panic!("never came: {what}\n{}", printed.join("\n"));
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use brokers::kafka::{Kafka, Options};
 use http::Method;
 use postrider_tests::client::{self, Answer};
-use postrider_tests::webhook::PATIENCE;
+use postrider_tests::webhook::patience;
 use postrider_tests::{Postrider, Setup, Webhook, tell};
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ async fn until_health(sidecar: &Postrider, health: &str, ready: impl Fn(u16) -> 
             tell(&format!("{health} after {:?}: {probes} probes, the slowest {slowest:?}", began.elapsed()));
             return broker;
         }
-        assert!(began.elapsed() < PATIENCE, "the broker is never told to be {health}: {broker:#}");
+        assert!(began.elapsed() < patience(), "the broker is never told to be {health}: {broker:#}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -65,7 +65,7 @@ async fn until_metric(sidecar: &Postrider, value: f64) {
         if line.rsplit(' ').next().and_then(|told| told.parse().ok()) == Some(value) {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "postrider_broker_up never became {value}: {line}");
+        assert!(began.elapsed() < patience(), "postrider_broker_up never became {value}: {line}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -110,7 +110,7 @@ async fn a_broker_that_is_away_is_told_everywhere_and_the_pod_stays_ready() {
     until_health(&sidecar, "up", is_ready).await;
     let began = Instant::now();
     while publish(&sidecar, "after").await.status != 200 {
-        assert!(began.elapsed() < PATIENCE, "events are taken again once the broker is back");
+        assert!(began.elapsed() < patience(), "events are taken again once the broker is back");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     until_metric(&sidecar, 1.0).await;
@@ -137,7 +137,7 @@ async fn until_readyz(sidecar: &Postrider, status: u16) {
         if answer.status == status {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "/readyz never became {status}: {}", answer.text());
+        assert!(began.elapsed() < patience(), "/readyz never became {status}: {}", answer.text());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use postrider_tests::checker::{Budget, assert_holds};
-use postrider_tests::webhook::PATIENCE;
+use postrider_tests::webhook::patience;
 use postrider_tests::{Answer, Backend, Load, Plan, Postrider, Setup, Webhook, evidence, on_each_backend};
 use serde_json::{Value, json};
 
@@ -181,7 +181,11 @@ async fn a_full_topic_answers_507_alone_and_takes_events_again_when_it_has_drain
         if answer.status.is_success() {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "a topic that has drained takes events again: {}", answer.text());
+        assert!(
+            began.elapsed() < patience(),
+            "a topic that has drained takes events again: {}",
+            answer.text()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -74,17 +74,20 @@ async fn a_storm_of_429s_is_answered_with_patience(backend: Backend) {
     const WINDOW: usize = 4;
     storm.until("some rounds of the storm", |attempts| attempts.len() >= WINDOW + STORM).await;
     let narrow = sidecar.subscription("storm").await;
-    assert_eq!(narrow["window"], json!(1), "{narrow:#}");
+    assert_eq!(narrow["window"], json!(1), "Retry-After is obeyed by a window of one: {narrow:#}");
     storm.answer(|_| Answer::status(204));
     let evidence = evidence(&sidecar, "storm", &storm, log_a, 0).await;
     let refused: Vec<&Attempt> = evidence.attempts.iter().filter(|a| a.status == Some(429)).collect();
     // Those that were sent before the sidecar had read the first of the answers.
     let known = refused[0].end.unwrap_or_default() + u64::try_from((CAP / 2).as_nanos()).unwrap_or(u64::MAX);
     let first_round = refused.iter().take_while(|attempt| attempt.start < known).count();
-    assert!(first_round <= WINDOW, "{first_round} attempts at once where {WINDOW} are the window");
+    assert!(
+        first_round <= WINDOW,
+        "Retry-After is obeyed from the first answer on: {first_round} attempts before"
+    );
     for pair in refused[first_round - 1..].windows(2) {
         let waited = Duration::from_nanos(pair[1].start.saturating_sub(pair[0].end.unwrap_or_default()));
-        assert!(waited >= CAP, "one after another, {CAP:?} apart: {waited:?}");
+        assert!(waited >= CAP, "Retry-After is obeyed, one after another, {CAP:?} apart: {waited:?}");
     }
     assert_eq!(evidence.dead, Vec::<String>::new(), "who asks for patience gets it");
     assert_holds(&evidence, NO_FAULT);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use postrider_tests::client::{self, Connection};
-use postrider_tests::webhook::PATIENCE;
+use postrider_tests::webhook::patience;
 use postrider_tests::{Answer, Postrider, Setup, Webhook, tell};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
@@ -187,7 +187,7 @@ async fn what_is_no_request_is_refused_or_cut_off_and_harms_nobody() {
             let (_, ()) = tokio::join!(read.read_to_end(&mut answer), send);
             answer
         };
-        let answer = tokio::time::timeout(PATIENCE, exchange).await;
+        let answer = tokio::time::timeout(patience(), exchange).await;
         let answer = answer.unwrap_or_else(|_| panic!("neither answered nor cut off: {shown:?}"));
         let head = String::from_utf8_lossy(&answer[..answer.len().min(60)]).into_owned();
         let refused = head.starts_with("HTTP/1.1 4") || head.starts_with("HTTP/1.1 505");

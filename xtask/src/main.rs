@@ -6,11 +6,13 @@ mod fuzz;
 mod generated;
 mod instructions;
 mod machine;
+mod mutants;
 mod run;
 mod simulate;
 mod test;
 mod tidy;
 mod torture;
+mod workshop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -117,6 +119,17 @@ enum Command {
         cargo xtask simulate --mutants                 # `caught n of n`, or exit 1\n  \
         cargo xtask simulate --mutant overlap-attempts # exits 1: it is caught")]
     Simulate(simulate::Options),
+    /// Break the built binary on purpose, one promise at a time: the black-box tests must notice
+    ///
+    /// A mutant is the product with one rule broken outside of the engine (`simulate --mutants` breaks that), built apart
+    /// from the clone, with the embedded driver alone. First the product as it is has to pass the tests. Then each
+    /// mutant's test has to fail, and to name what is broken: a test that fails for another reason does not count. Says
+    /// what is left out where strace is not here. The last line is `caught n of n`; exit 1 below that.
+    ///
+    /// MISSED means a hole in the tests: have the test judge more, or judge it sooner.
+    #[command(after_help = "Examples:\n  cargo xtask mutants\n  cargo xtask mutants --list\n  \
+        cargo xtask mutants delivery-reset-is-done log-settles-not-written")]
+    Mutants(mutants::Options),
     /// Count the instructions that an event takes, published and delivered, and fail where they exceed their budget by a tenth
     ///
     /// Runs the binary under valgrind's callgrind, with the embedded driver alone. The budget is benches/instructions.json;
@@ -178,6 +191,7 @@ fn main() -> ExitCode {
         Command::Setup => machine::setup().map(|()| true),
         Command::Tidy => tidy::run(&root()),
         Command::Simulate(options) => simulate::run(&root(), &options),
+        Command::Mutants(options) => mutants::run(&root(), &options),
         Command::Schema { check } => generated::run(&root(), check),
     };
     match done {

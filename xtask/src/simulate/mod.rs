@@ -4,7 +4,6 @@ mod endpoint;
 mod engine;
 mod mutants;
 mod publish;
-mod workshop;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,14 +11,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use self::mutants::{Kind, Mutant};
-use self::workshop::Workshop;
+use self::mutants::Mutant;
 use crate::run::{cargo, output, say};
 use crate::test::target_directory;
+use crate::workshop::{Program, Workshop};
 
 /// The profile that all of it is built with.
 pub(crate) const PROFILE: &str = "simulation";
-const BINARY: &str = "postrider-simulate";
+const PROGRAM: Program =
+    Program { package: "postrider-simulation", binary: "postrider-simulate", features: &[] };
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
@@ -59,7 +59,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
         }
         _ if options.mutants => Ok(all_caught(root, options.seed, of_a_mutant)?.is_empty()),
         Some(mutant) => {
-            let binary = Workshop::open(root)?.build(mutant)?;
+            let binary = build_mutant(&Workshop::open(root)?, mutant)?;
             passes(mutant.command(&binary, options.seed, of_a_mutant))
         }
         None => seeds(root, options.seed, options.seeds.unwrap_or(SEEDS)),
@@ -68,10 +68,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
 
 fn list() {
     for mutant in mutants::all() {
-        let place = match mutant.kind {
-            Kind::Source { file, .. } => file,
-            Kind::Shell => "the simulation's shell",
-        };
+        let place = mutant.edit().map_or("the simulation's shell", |edit| edit.file);
         say(&format!("{:<34} {}\n{:<34} {place}", mutant.name, mutant.what, ""));
     }
 }
@@ -85,16 +82,13 @@ pub(crate) fn seeds(root: &Path, first: u64, seeds: u64) -> Result<bool> {
 
 /// Builds the simulation of what is here.
 pub(crate) fn build(root: &Path) -> Result<PathBuf> {
-    output(cargo(root).args([
-        "build",
-        "--locked",
-        "--quiet",
-        "--profile",
-        PROFILE,
-        "-p",
-        "postrider-simulation",
-    ]))?;
-    Ok(target_directory(root)?.join(PROFILE).join(BINARY))
+    output(cargo(root).args(["build", "--locked", "--quiet", "--profile", PROFILE, "-p", PROGRAM.package]))?;
+    Ok(target_directory(root)?.join(PROFILE).join(PROGRAM.binary))
+}
+
+fn build_mutant(workshop: &Workshop, mutant: &Mutant) -> Result<PathBuf> {
+    let built = workshop.build(&PROGRAM, mutant.edit());
+    built.with_context(|| format!("the mutant {} cannot be built", mutant.name))
 }
 
 fn passes(mut command: Command) -> Result<bool> {
@@ -122,7 +116,7 @@ pub(crate) fn all_caught(root: &Path, first: u64, seeds: u64) -> Result<Vec<&'st
     for mutant in mutants::all() {
         count += 1;
         let started = Instant::now();
-        let built = workshop.build(mutant)?;
+        let built = build_mutant(&workshop, mutant)?;
         let building = started.elapsed();
         let verdict = verdict(mutant.command(&built, first, seeds))?;
         let seconds = Duration::as_secs_f64;

@@ -1,15 +1,13 @@
 //! Mutants: the product with one promise broken. A simulation that does not notice proves nothing.
 //!
-//! A mutant of the source names a text that stands exactly once in a file, and what stands there instead. Nothing of it
-//! is in the product. Where the source has changed so that a mutant no longer applies, a test of this module says so:
-//! find the place where the rule is kept now, and break it there.
+//! Nothing of it is in the product. Where the source has changed so that a mutant no longer applies, a test of this module
+//! says so: find the place where the rule is kept now, and break it there.
 
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
-
 use super::{endpoint, engine, publish};
+use crate::workshop::Edit;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mutant {
@@ -21,11 +19,7 @@ pub(super) struct Mutant {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    Source {
-        file: &'static str,
-        find: &'static str,
-        replace: &'static str,
-    },
+    Source(Edit),
     /// The simulation's shell does it: what the engine is told, or what is made of its words, is wrong.
     Shell,
 }
@@ -38,7 +32,7 @@ pub(super) const fn source(
     find: &'static str,
     replace: &'static str,
 ) -> Mutant {
-    Mutant { name, what, kind: Kind::Source { file, find, replace } }
+    Mutant { name, what, kind: Kind::Source(Edit { file, find, replace }) }
 }
 
 const fn shell(name: &'static str, what: &'static str) -> Mutant {
@@ -57,14 +51,11 @@ pub(super) fn all() -> impl Iterator<Item = &'static Mutant> {
 }
 
 impl Mutant {
-    /// The file's text with the mutant in it.
-    pub(super) fn apply(&self, text: &str) -> Result<String> {
-        let Kind::Source { file, find, replace } = self.kind else { return Ok(text.to_owned()) };
-        match text.matches(find).count() {
-            1 => Ok(text.replacen(find, replace, 1)),
-            count => {
-                bail!("the mutant {} no longer applies: its text stands {count} times in {file}", self.name)
-            }
+    /// What it changes of the source, if that is what it is.
+    pub(super) fn edit(&self) -> Option<&Edit> {
+        match &self.kind {
+            Kind::Source(edit) => Some(edit),
+            Kind::Shell => None,
         }
     }
 
@@ -89,11 +80,8 @@ mod tests {
         let mut names = BTreeSet::new();
         for mutant in all() {
             assert!(names.insert(mutant.name), "{} is there twice", mutant.name);
-            if let Kind::Source { file, find, replace } = mutant.kind {
-                let text = std::fs::read_to_string(root.join(file)).unwrap();
-                let mutated = mutant.apply(&text).unwrap_or_else(|error| panic!("{error}"));
-                assert!(mutated != text && find != replace, "{} changes nothing", mutant.name);
-            }
+            let fault = mutant.edit().and_then(|edit| edit.fault(&root));
+            assert!(fault.is_none(), "{} {}", mutant.name, fault.unwrap_or_default());
         }
         let of_the_engine = engine::MUTANTS.len() + endpoint::MUTANTS.len();
         assert!(of_the_engine >= 20 && publish::MUTANTS.len() >= 5, "{of_the_engine} of the engine");

@@ -99,7 +99,8 @@ impl Printer<'_> {
         let key = scalar(key);
         match value {
             Value::Null => {}
-            Value::Object(map) if !map.is_empty() => {
+            // A map of nothing but what may be left out, and is, prints as an empty one.
+            Value::Object(map) if map.values().any(|value| !value.is_null()) => {
                 self.lines.push(Line { text: format!("{indent}{key}:"), set_by: SetBy::Below });
                 for (key, value) in map {
                     self.entry(key, value);

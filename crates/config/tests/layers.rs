@@ -75,58 +75,27 @@ fn what_comes_from_outside_is_told_by_its_name() {
     assert!(!shown.contains("canary"), "a default may be as secret as the value:\n{shown}");
 }
 
-/// The base with a Pub/Sub broker and these keys of it, and what is told of its emulator where the environment names one.
-fn emulated(keys: &str, variable: &str) -> (Option<String>, Option<SetBy>, Vec<String>) {
-    let text =
-        BASE.replace("brokers:\n", &format!("brokers:\n  google: {{ pubsub: {{ project: p{keys} }} }}\n"));
-    let source = Source { name: "base.yaml".to_owned(), text };
-    let env = |name: &str| match name {
-        "PUBSUB_EMULATOR_HOST" => Some(variable.to_owned()),
-        name => env(name),
-    };
-    let loaded = parse(&[source], &env).unwrap_or_else(|errors| panic!("{errors}"));
-    let postrider_config::Broker::Pubsub(pubsub) = &loaded.config.brokers["google"] else {
-        panic!("no Pub/Sub")
-    };
-    let mut lines = loaded.merged.lines.iter();
-    let line = lines.find(|line| line.text.trim_start().starts_with("emulator:"));
-    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-    (pubsub.emulator.clone(), line.map(|line| line.set_by.clone()), warnings)
-}
-
-#[test]
-fn the_environment_names_an_emulator_where_the_files_do_not() {
-    let (emulator, set_by, warnings) = emulated("", "localhost:8085");
-    assert_eq!(emulator.as_deref(), Some("localhost:8085"));
-    assert_eq!(set_by, Some(SetBy::Environment("PUBSUB_EMULATOR_HOST")));
-    assert_eq!(
-        warnings,
-        [
-            "brokers.google.pubsub.emulator: `PUBSUB_EMULATOR_HOST` is set: the emulator at localhost:8085 is used \
-          instead of the service, without TLS and credentials"
-        ]
-    );
-    let (emulator, set_by, warnings) = emulated(", emulator: \"[::1]:8086\"", "localhost:8085");
-    assert_eq!(emulator.as_deref(), Some("[::1]:8086"), "the files win");
-    assert!(matches!(set_by, Some(SetBy::File(_))), "{set_by:?}");
-    assert_eq!(warnings, Vec::<String>::new());
-    assert_eq!(emulated("", ""), (None, None, Vec::new()), "an empty variable says nothing");
-}
-
-#[test]
-fn a_variable_that_names_no_emulator_is_an_error_that_names_it() {
-    let text = BASE.replace("brokers:\n", "brokers:\n  google: { pubsub: { project: p } }\n");
-    let source = Source { name: "base.yaml".to_owned(), text };
-    let env = |name: &str| Some(if name == "PUBSUB_EMULATOR_HOST" { "http://here/" } else { "" }.to_owned());
-    let shown = parse(&[source], &env).expect_err("it loaded").to_string();
-    assert!(shown.contains("the environment variable `PUBSUB_EMULATOR_HOST` is not HOST:PORT"), "{shown}");
-    assert!(shown.contains("--> base.yaml:4:13"), "it is marked at its broker: {shown}");
-}
-
 #[test]
 fn an_overlay_removes_whole_entries() {
     let loaded = load(&[("base.yaml", BASE), ("over.yaml", "subscriptions: { billing: null }\n")]);
     assert!(loaded.config.subscriptions.is_empty());
+}
+
+#[test]
+fn an_overlay_makes_another_kind_of_a_broker() {
+    let over = "brokers: { local: { embedded: null, kafka: { bootstrap_servers: [\"${env:PASSWORD}:1\"] } }, secondary: null }\n";
+    let config = load(&[("base.yaml", BASE), ("over.yaml", over)]).config;
+    let kinds: Vec<_> =
+        config.brokers.iter().map(|(name, broker)| (name.as_str(), broker.kind().as_str())).collect();
+    assert_eq!(kinds, [("local", "kafka")]);
+}
+
+#[test]
+fn a_reference_that_an_overlay_replaces_is_never_looked_up() {
+    let base = BASE.replace("timeout: 10s", "timeout: \"${env:NOWHERE}\"");
+    let over = "subscriptions: { billing: { timeout: 20s } }\n";
+    let config = load(&[("base.yaml", &base), ("over.yaml", over)]).config;
+    assert_eq!(config.subscriptions["billing"].timeout.to_string(), "20s");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 mod addresses;
 mod letters;
 mod names;
-mod pubsub;
 mod syntax;
 mod values;
 mod warnings;

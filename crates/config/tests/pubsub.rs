@@ -1,6 +1,37 @@
-//! Pub/Sub's keys, and names on brokers that are not in use.
+//! A Pub/Sub broker beside others: its keys, names that it has to take, and the environment's emulator.
 
-use super::{BASE, load};
+use postrider_config::{Broker, Loaded, SetBy, Source, parse};
+
+const BASE: &str = "\
+version: 1
+service: orders
+broker: local
+brokers:
+  local: { embedded: { path: ./data } }
+  kafka: { kafka: { bootstrap_servers: [\"kafka:9093\"] } }
+topics:
+  orders.created: { types: [order.created] }
+  orders.paid: {}
+subscriptions:
+  billing:
+    topic: orders.created
+    to: http://127.0.0.1:8080/events
+";
+
+fn load(text: &str) -> Result<Loaded, String> {
+    let source = Source { name: "t".to_owned(), text: text.to_owned() };
+    let refused = |errors: postrider_config::Errors| {
+        let one = |error: &postrider_config::Error| {
+            let place = error
+                .place
+                .as_ref()
+                .map_or_else(String::new, |place| format!("{}:{}", place.line, place.column));
+            format!("{place} {} {}: {}", error.code, error.path, error.message)
+        };
+        errors.list.iter().map(one).collect::<Vec<_>>().join("\n")
+    };
+    parse(&[source], &|_| None).map_err(refused)
+}
 
 /// The base with Pub/Sub beside the other brokers, and these of its keys.
 fn with_pubsub(keys: &str) -> String {
@@ -82,4 +113,46 @@ fn names_are_judged_on_brokers_that_are_not_in_use_too() {
         "it loads",
         "it never comes to be on Kafka"
     );
+}
+
+/// The base with these keys of Pub/Sub, where the environment has the one variable.
+fn in_environment(keys: &str, variable: &str) -> Result<Loaded, postrider_config::Errors> {
+    let source = Source { name: "t".to_owned(), text: with_pubsub(keys) };
+    parse(&[source], &|name| (name == "PUBSUB_EMULATOR_HOST").then(|| variable.to_owned()))
+}
+
+/// The emulator, what set it, and the warnings.
+fn emulator(keys: &str, variable: &str) -> (Option<String>, Option<SetBy>, Vec<String>) {
+    let loaded = in_environment(keys, variable).unwrap_or_else(|errors| panic!("{errors}"));
+    let Broker::Pubsub(pubsub) = &loaded.config.brokers["google"] else { panic!("no Pub/Sub") };
+    let mut lines = loaded.merged.lines.iter();
+    let line = lines.find(|line| line.text.trim_start().starts_with("emulator:"));
+    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+    (pubsub.emulator.clone(), line.map(|line| line.set_by.clone()), warnings)
+}
+
+#[test]
+fn the_environment_names_an_emulator_where_the_files_do_not() {
+    let (found, set_by, warnings) = emulator("project: p", "localhost:8085");
+    assert_eq!(found.as_deref(), Some("localhost:8085"));
+    assert_eq!(set_by, Some(SetBy::Environment("PUBSUB_EMULATOR_HOST")));
+    assert_eq!(
+        warnings,
+        [
+            "brokers.google.pubsub.emulator: `PUBSUB_EMULATOR_HOST` is set: the emulator at localhost:8085 is used \
+          instead of the service, without TLS and credentials"
+        ]
+    );
+    let (found, set_by, warnings) = emulator("project: p, emulator: \"[::1]:8086\"", "localhost:8085");
+    assert_eq!(found.as_deref(), Some("[::1]:8086"), "the files win");
+    assert!(matches!(set_by, Some(SetBy::File(_))), "{set_by:?}");
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(emulator("project: p", ""), (None, None, Vec::new()), "an empty variable says nothing");
+}
+
+#[test]
+fn a_variable_that_names_no_emulator_is_an_error_that_names_it() {
+    let shown = in_environment("project: p", "http://here/").expect_err("it loaded").to_string();
+    assert!(shown.contains("the environment variable `PUBSUB_EMULATOR_HOST` is not HOST:PORT"), "{shown}");
+    assert!(shown.contains("--> t:7:13"), "it is marked at its broker: {shown}");
 }

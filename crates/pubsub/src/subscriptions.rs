@@ -11,7 +11,11 @@ use google_cloud_wkt::Timestamp;
 use crate::clients::ASK;
 use crate::errors;
 use crate::project::Project;
-use crate::topics::{RETENTION_MAX, heard, wkt};
+use crate::topics::{heard, wkt};
+
+/// The longest that a subscription keeps anything, and what that was before.
+const RETENTION_MAX: Duration = Duration::from_secs(31 * 86_400);
+const RETENTION_MAX_ONCE: Duration = Duration::from_secs(7 * 86_400);
 
 /// Makes a subscription durable: from its return on it gets all that is published.
 pub(crate) async fn ensure(project: &Project, subscription: &Subscription) -> Result<(), Error> {
@@ -24,13 +28,21 @@ pub(crate) async fn ensure(project: &Project, subscription: &Subscription) -> Re
             Err(error) if errors::code(&error) == Some(Code::PermissionDenied) => {
                 return match look(project, &full).await {
                     Ok(found) => check(project, subscription, &found),
-                    Err(told) if told.kind == ErrorKind::NotFound => {
-                        Err(errors::error(&what, "pubsub.subscriptions.create", &error))
-                    }
+                    Err(told) if told.kind == ErrorKind::NotFound => Err(errors::error(
+                        &what,
+                        "pubsub.subscriptions.create (and pubsub.topics.attachSubscription on its topic)",
+                        &error,
+                    )),
                     Err(told) => Err(told),
                 };
             }
-            Err(error) => return Err(errors::error(&what, "pubsub.subscriptions.create", &error)),
+            Err(error) => {
+                return Err(errors::error(
+                    &what,
+                    "pubsub.subscriptions.create (and pubsub.topics.attachSubscription on its topic)",
+                    &error,
+                ));
+            }
         }
     }
     let found = look(project, &full).await?;
@@ -42,8 +54,25 @@ async fn create(
     subscription: &Subscription,
     full: &str,
 ) -> Result<model::Subscription, google_cloud_pubsub::Error> {
+    if !subscription.keeps_unsettled {
+        return create_keeping(project, subscription, full, project.settings.retention).await;
+    }
+    match create_keeping(project, subscription, full, RETENTION_MAX).await {
+        // Emulators know the longest of former days only.
+        Err(error) if errors::code(&error) == Some(Code::InvalidArgument) => {
+            create_keeping(project, subscription, full, RETENTION_MAX_ONCE).await
+        }
+        answer => answer,
+    }
+}
+
+async fn create_keeping(
+    project: &Project,
+    subscription: &Subscription,
+    full: &str,
+    retention: Duration,
+) -> Result<model::Subscription, google_cloud_pubsub::Error> {
     let settings = &project.settings;
-    let retention = if subscription.keeps_unsettled { RETENTION_MAX } else { settings.retention };
     let request = project
         .clients
         .subscriptions
@@ -97,7 +126,7 @@ async fn seek(project: &Project, full: &str, to: std::time::SystemTime) -> Resul
     let answer = request.with_attempt_timeout(ASK).send().await;
     heard(project, &answer);
     let what = format!("subscription {full} cannot be moved to where it is to begin");
-    answer.map(drop).map_err(|error| errors::error(&what, "pubsub.subscriptions.update", &error))
+    answer.map(drop).map_err(|error| errors::error(&what, "pubsub.subscriptions.consume", &error))
 }
 
 /// What the service says of a subscription.

@@ -9,9 +9,6 @@ use crate::clients::ASK;
 use crate::errors;
 use crate::project::Project;
 
-/// The longest that a topic or a subscription keeps anything.
-pub(crate) const RETENTION_MAX: std::time::Duration = std::time::Duration::from_secs(31 * 86_400);
-
 /// Makes sure of a topic. Where this identity may not look, it is taken to exist: publishing will tell.
 pub(crate) async fn ensure(project: &Project, name: &str) -> Result<(), Error> {
     let full = project.topic(name);

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use broker::{
-    Batch, Body, Credit, Driver, ErrorKind, Health, Hop, Input, Key, Lease, Outcome, Payload, Record, RefusalKind,
-    Settle, Source, Start, Subscription,
+    Batch, Body, Credit, Driver, ErrorKind, Health, Hop, Input, Key, Lease, Outcome, Payload, Record,
+    RefusalKind, Settle, Source, Start, Subscription,
 };
 use brokers::pubsub::{Code, Fault, Proxy};
 use common::{PATIENCE, Project, QUIET};
@@ -145,7 +145,11 @@ async fn refusals_are_told_with_their_reason_and_what_to_do() {
         let refused = refusal(&outcomes);
         assert_eq!(refused.kind, kind, "{code:?}: {}", refused.message);
         assert!(refused.message.contains(hint), "{code:?} says what to do: {}", refused.message);
-        assert_eq!(refused.retry_after.is_some(), code == Code::ResourceExhausted, "{code:?}: when to try again");
+        assert_eq!(
+            refused.retry_after.is_some(),
+            code == Code::ResourceExhausted,
+            "{code:?}: when to try again"
+        );
     }
     ground.publish("a", &[2]).await;
     assert_eq!(ground.open().await.drain(1).await, [2], "what was refused was never written");
@@ -169,7 +173,10 @@ async fn what_is_not_answered_is_unknown_at_its_deadline_and_its_key_goes_on_in_
     ground.set(Fault::lose_answer("Publish"));
     let began = Instant::now();
     let outcomes = ground.publish_within("a", &[1, 2], Duration::from_secs(2)).await;
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Unknown(_))), "it may have landed: {outcomes:?}");
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome, Outcome::Unknown(_))),
+        "it may have landed: {outcomes:?}"
+    );
     assert!(began.elapsed() < PATIENCE, "the deadline counts, not the client's patience");
     ground.reset();
     // Until the client has given the first request up, the key waits behind it.
@@ -189,7 +196,10 @@ async fn a_keys_failure_takes_what_is_behind_it_along_and_nothing_else() {
     let ground = Ground::new().await;
     ground.set(Fault::refuse("Publish", Code::FailedPrecondition).times(1));
     let outcomes = ground.publish_within("a", &[1, 2, 3], PATIENCE).await;
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Refused(_))), "none is written: {outcomes:?}");
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome, Outcome::Refused(_))),
+        "none is written: {outcomes:?}"
+    );
     ground.publish("a", &[4, 5]).await;
     ground.publish("b", &[6]).await;
     let came = ground.open().await.drain(3).await;
@@ -266,7 +276,11 @@ async fn an_outage_is_told_ends_the_leases_and_loses_nothing() {
     }
     assert!(!last[0].is_durable());
     let outcomes = ground.publish_within("b", &[3], PATIENCE).await;
-    assert_eq!(refusal(&outcomes).kind, RefusalKind::Unavailable, "nobody waits for what is known to be away");
+    assert_eq!(
+        refusal(&outcomes).kind,
+        RefusalKind::Unavailable,
+        "nobody waits for what is known to be away"
+    );
     while reader.revoked == 0 {
         assert!(began.elapsed() < 2 * PATIENCE, "what is held is another's by now");
         reader.next(Duration::from_secs(1)).await;
@@ -311,7 +325,10 @@ async fn what_differs_from_the_configuration_is_refused_with_the_way_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_permissions_are_named() {
     let ground = Ground::new().await;
-    let new = |name: &str| Subscription { name: format!("{}-{name}", ground.subscription.name), ..ground.subscription.clone() };
+    let new = |name: &str| Subscription {
+        name: format!("{}-{name}", ground.subscription.name),
+        ..ground.subscription.clone()
+    };
     ground.set(Fault::refuse("CreateSubscription", Code::PermissionDenied));
     let error = ground.driver.ensure(&new("denied")).await.expect_err("it may not be created");
     assert_eq!(error.kind, ErrorKind::Denied);
@@ -319,7 +336,11 @@ async fn missing_permissions_are_named() {
     ground.driver.ensure(&ground.subscription).await.expect("one that exists need not be created");
     ground.reset();
     ground.set(Fault::refuse("CreateTopic", Code::PermissionDenied));
-    ground.driver.ensure_topic(&ground.subscription.topic).await.expect("one that exists need not be created");
+    ground
+        .driver
+        .ensure_topic(&ground.subscription.topic)
+        .await
+        .expect("one that exists need not be created");
     let error = ground.driver.ensure_topic("never-made").await.expect_err("it may not be created");
     assert!(error.kind == ErrorKind::Denied && error.message.contains("pubsub.topics.create"), "{error}");
 }

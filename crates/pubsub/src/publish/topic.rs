@@ -161,7 +161,11 @@ mod tests {
     async fn publishers_go_with_their_keys_and_a_key_that_is_under_way_stays() {
         drop(rustls::crypto::ring::default_provider().install_default());
         let credentials = anonymous::Builder::new().build();
-        let base = BasePublisher::builder().with_credentials(credentials).build().await.expect("nothing is asked yet");
+        let base = BasePublisher::builder()
+            .with_credentials(credentials)
+            .build()
+            .await
+            .expect("nothing is asked yet");
         let topic = Topic::new("projects/p/topics/t".into(), base, Duration::ZERO);
         let another = || publisher(&topic.base, &topic.name, topic.linger);
         let key = |digest, publisher| Key { digest, text: digest.to_string(), publisher };

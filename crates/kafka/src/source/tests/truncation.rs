@@ -183,7 +183,7 @@ fn a_log_that_ended_before_what_was_read_and_no_longer_does_is_judged_by_its_las
 fn unjudged() -> State {
     let mut state = state();
     let mut progress = Progress::new(100);
-    progress.receive(100, 0);
+    progress.receive(100);
     progress.settle_range(101, 5000);
     let metadata = progress.encode(crate::progress::METADATA_CHARS).text;
     let mut partition = Partition::new(0, Progress::restore(100, &metadata).0, 100, u64::MAX);

@@ -79,7 +79,7 @@ fn a_partition_that_went_while_it_was_paused_is_read_when_it_comes_back() {
 /// Commits for a group that nobody reads that offset 0 is stuck and all up to `settled_to` behind it is settled.
 fn commit_ahead(servers: &str, group: &str, settled_to: u64) {
     let mut progress = Progress::new(0);
-    progress.receive(0, 0);
+    progress.receive(0);
     progress.settle_range(1, settled_to);
     let client: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", servers)

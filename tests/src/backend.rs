@@ -9,15 +9,17 @@ pub enum Backend {
     Embedded,
     /// The Kafka that `POSTRIDER_KAFKA` names, or one that this test program starts. All tests share it.
     Kafka,
+    /// The Pub/Sub server that `POSTRIDER_PUBSUB` names, or one that this test program starts. All tests share it.
+    Pubsub,
 }
 
 impl Backend {
-    /// How often a test kills its sidecar. A killed member keeps its partitions until its session has expired (10 s), so
-    /// that on Kafka each kill costs that long.
-    pub fn kills(self, embedded: usize, kafka: usize) -> usize {
+    /// How often a test kills its sidecar. A killed member keeps its partitions until its session has expired, and what a
+    /// killed subscriber held is leased to it: each kill costs 10 s where the broker is not in the process.
+    pub fn kills(self, embedded: usize, elsewhere: usize) -> usize {
         match self {
             Self::Embedded => embedded,
-            Self::Kafka => kafka,
+            Self::Kafka | Self::Pubsub => elsewhere,
         }
     }
 
@@ -26,11 +28,13 @@ impl Backend {
         match self {
             Self::Embedded => Duration::ZERO,
             Self::Kafka => Duration::from_millis(15),
+            // The server hands out a message in 10 ms on each stream, and of a key one at a time.
+            Self::Pubsub => Duration::from_millis(40),
         }
     }
 }
 
-/// Makes two tests of each function: `NAME::embedded` and `NAME::kafka`.
+/// Makes a test on each broker of each function: `NAME::embedded`, `NAME::kafka` and `NAME::pubsub`.
 ///
 /// ```
 /// use postrider_tests::{Backend, on_each_backend};
@@ -45,16 +49,29 @@ impl Backend {
 #[macro_export]
 macro_rules! on_each_backend {
     ($($promise:ident),+ $(,)?) => {$(
-        mod $promise {
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn embedded() {
-                super::$promise($crate::Backend::Embedded).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn kafka() {
-                super::$promise($crate::Backend::Kafka).await;
-            }
-        }
+        $crate::on_backends!($promise: embedded Embedded, kafka Kafka, pubsub Pubsub);
     )+};
+}
+
+/// The same for what Pub/Sub cannot do: it keeps no history and no attempts.
+#[macro_export]
+macro_rules! on_each_backend_but_pubsub {
+    ($($promise:ident),+ $(,)?) => {$(
+        $crate::on_backends!($promise: embedded Embedded, kafka Kafka);
+    )+};
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_backends {
+    ($promise:ident: $($name:ident $backend:ident),+) => {
+        mod $promise {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$promise($crate::Backend::$backend).await;
+                }
+            )+
+        }
+    };
 }

@@ -78,6 +78,7 @@ impl Setup {
         match backend {
             Backend::Embedded => Self::new(),
             Backend::Kafka => Self::on_kafka(brokers::shared().bootstrap()),
+            Backend::Pubsub => Self::on_pubsub(brokers::pubsub::shared().address()),
         }
     }
 
@@ -85,9 +86,19 @@ impl Setup {
     pub fn on_kafka(bootstrap: &str) -> Self {
         let servers: Vec<&str> = bootstrap.split(',').collect();
         let kafka = json!({ "bootstrap_servers": servers, "create_topics": { "partitions": 4 } });
+        Self::on_main(json!({ "kafka": kafka }))
+    }
+
+    /// As [`Setup::new`], but on the Pub/Sub server at this address, `host:port`.
+    pub fn on_pubsub(address: &str) -> Self {
+        let pubsub = json!({ "project": brokers::pubsub::PROJECT, "emulator": address, "streams": 8 });
+        Self::on_main(json!({ "pubsub": pubsub }))
+    }
+
+    fn on_main(broker: Value) -> Self {
         let mut setup = Self::new();
         setup.config["broker"] = json!("main");
-        setup.config["brokers"] = json!({ "main": { "kafka": kafka } });
+        setup.config["brokers"] = json!({ "main": broker });
         setup.config["names"] = json!({ "prefix": format!("{}.", setup.unique) });
         setup.topic("orders", json!({}))
     }

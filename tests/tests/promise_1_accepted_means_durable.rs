@@ -5,13 +5,16 @@ use std::time::Duration;
 use postrider_tests::checker::{Budget, assert_holds, duplicates, nothing_lost};
 use postrider_tests::evidence::Evidence;
 use postrider_tests::{
-    Answer, Backend, Load, Plan, Postrider, Setup, Webhook, evidence, on_each_backend, random, tell,
+    Answer, Backend, Load, Plan, Postrider, Setup, Webhook, evidence, on_each_backend,
+    on_each_backend_but_pubsub, random, tell,
 };
 use serde_json::json;
 
 on_each_backend!(
     every_accepted_event_survives_kill_9_at_random_points_under_load,
     a_kill_during_recovery_loses_nothing_either,
+);
+on_each_backend_but_pubsub!(
     an_event_accepted_while_nobody_takes_it_is_delivered_to_a_later_subscription_from_earliest,
 );
 

@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 use http::Method;
 use postrider_tests::checker::{Budget, assert_holds};
 use postrider_tests::webhook::patience;
-use postrider_tests::{Answer, Backend, Load, Plan, Postrider, Setup, Webhook, evidence, on_each_backend};
+use postrider_tests::{
+    Answer, Backend, Load, Plan, Postrider, Setup, Webhook, evidence, on_each_backend,
+    on_each_backend_but_pubsub,
+};
 use serde_json::{Value, json};
 
 on_each_backend!(
     a_422_is_dead_lettered_at_once_and_says_why,
     used_up_attempts_end_in_a_dead_letter_and_the_lane_goes_on,
-    attempts_are_counted_across_restarts,
     a_redrive_delivers_to_that_subscription_alone,
     purged_dead_letters_are_gone,
     under_every_kind_of_answer_and_a_kill_nothing_is_dropped,
 );
+on_each_backend_but_pubsub!(attempts_are_counted_across_restarts);
 
 const BUDGET: Budget = Budget { in_flight: 16, unflushed: 1_000 };
 

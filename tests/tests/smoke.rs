@@ -90,6 +90,12 @@ async fn the_commands_speak_with_a_running_sidecar(backend: Backend) {
         serde_json::from_str(&run(&sidecar, &["status", "-o", "json"])).expect("JSON is printed");
     assert!(status.to_string().contains("paused"), "{status:#}");
     run(&sidecar, &["resume", "billing"]);
+    if backend == Backend::Pubsub {
+        let ended = sidecar.command(&["replay", "billing", "--from", "earliest"]);
+        assert_eq!(ended.code, Some(1), "Pub/Sub's cursors are not ours to move:\n{}", ended.output);
+        assert!(ended.output.contains("unsupported_by_broker"), "the reason is told:\n{}", ended.output);
+        return;
+    }
     run(&sidecar, &["replay", "billing", "--from", "earliest"]);
     webhook.until("the event again", |attempts| attempts.iter().filter(|a| a.succeeded()).count() == 2).await;
     run(&sidecar, &["drain", "--wait", "5s"]);

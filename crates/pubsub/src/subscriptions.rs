@@ -82,7 +82,7 @@ async fn create_keeping(
         .set_ack_deadline_seconds(i32::try_from(settings.lease.as_secs()).unwrap_or(i32::MAX))
         .set_message_retention_duration(wkt(retention))
         .set_labels(settings.labels.clone())
-        .set_enable_message_ordering(subscription.ordered)
+        .set_enable_message_ordering(is_ordered(subscription))
         .set_enable_exactly_once_delivery(settings.exactly_once)
         // Without a time to live: it never expires by itself.
         .set_expiration_policy(ExpirationPolicy::new());
@@ -129,6 +129,11 @@ async fn seek(project: &Project, full: &str, to: std::time::SystemTime) -> Resul
     answer.map(drop).map_err(|error| errors::error(&what, "pubsub.subscriptions.consume", &error))
 }
 
+/// Dead letters are to be seen all at once, not one of a key after another; no order among them is promised.
+fn is_ordered(subscription: &Subscription) -> bool {
+    subscription.ordered && !subscription.keeps_unsettled
+}
+
 /// What the service says of a subscription.
 pub(crate) async fn look(project: &Project, full: &str) -> Result<model::Subscription, Error> {
     let asked = project.clients.subscriptions.get_subscription().set_subscription(full);
@@ -158,8 +163,8 @@ fn check(project: &Project, wanted: &Subscription, found: &model::Subscription) 
             found.topic
         ));
     }
-    if found.enable_message_ordering != wanted.ordered {
-        let (is, to_be) = if wanted.ordered { ("without", "key") } else { ("with", "none") };
+    if found.enable_message_ordering != is_ordered(wanted) {
+        let (is, to_be) = if is_ordered(wanted) { ("without", "key") } else { ("with", "none") };
         return conflict(format!(
             "was created {is} message ordering, which is fixed, and `ordering: {to_be}` is configured: change the \
              configuration, or give the subscription another name, or delete it once it has been drained"

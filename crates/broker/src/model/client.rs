@@ -100,7 +100,7 @@ impl Model {
             caught_up: self.settings.capabilities.caught_up,
         };
         let unsettled = cursor.unsettled(end).filter(|p| !mutant || p % 7 != 6);
-        let mut session = Session::new(opening, unsettled, self.now);
+        let mut session = Session::new(opening, &self.topics[cursor.topic], unsettled, self.now);
         let name = Arc::clone(name);
         if let Some(cursor) = self.cursors.get_mut(&name)
             && cursor.lost > 0

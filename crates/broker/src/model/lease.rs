@@ -59,7 +59,7 @@ impl Model {
         if position < self.topics[session.topic].first {
             self.lose(source, &[position]);
         } else {
-            session.offer(position, at);
+            session.offer(&self.topics[session.topic], position, at);
         }
     }
 
@@ -229,7 +229,7 @@ impl Model {
         let Some(session) = self.sessions.get_mut(&source) else { return };
         if let Some(lease) = session.end(position) {
             self.history.push(self.now, Happened::Superseded { source, lease, position });
-            session.offer(position, self.now);
+            session.offer(&self.topics[session.topic], position, self.now);
         }
     }
 }

@@ -69,6 +69,7 @@
 //!
 //! [`Broker`] puts a `Model` behind the async [`Driver`](crate::Driver), on tokio's clock.
 
+mod agenda;
 mod broker;
 mod client;
 mod cursor;
@@ -92,6 +93,7 @@ use topic::Topic;
 
 use crate::{Error, ErrorKind, Position, Record};
 
+pub use agenda::{Agenda, Due};
 pub use broker::Broker;
 pub use history::{Happened, History, Moment};
 pub use settings::{Faults, Mutant, Settings};
@@ -115,9 +117,7 @@ pub struct Model {
     sessions: BTreeMap<SourceId, Session>,
     next_source: u64,
     wire: wire::Wire,
-    /// What will happen, by time and then by the order in which it was decided.
-    events: BTreeMap<(Duration, u64), Event>,
-    next_event: u64,
+    events: Agenda<Event>,
     /// Unreachable since and until.
     down: Option<(Duration, Duration)>,
     /// The client has closed the driver.
@@ -154,8 +154,7 @@ impl Model {
             sessions: BTreeMap::new(),
             next_source: 0,
             wire: wire::Wire::default(),
-            events: BTreeMap::new(),
-            next_event: 0,
+            events: Agenda::default(),
             down: None,
             closed: false,
             history: History::default(),
@@ -172,7 +171,7 @@ impl Model {
     /// once where the new faults have none, and an outage that is under way ends when it would have.
     pub fn set_faults(&mut self, faults: Faults) {
         self.settings.faults = faults;
-        self.events.retain(|_, e| !matches!(e, Event::Revoke | Event::Outage));
+        self.events.retain(|e| !matches!(e, Event::Revoke | Event::Outage));
         self.schedule_misfortune();
     }
 
@@ -186,18 +185,20 @@ impl Model {
         entries.iter().enumerate().map(|(i, e)| (Position::Number(i as u64), &e.record))
     }
 
+    /// One record of a topic's log, by the number of its position.
+    pub fn record(&self, topic: &str, position: u64) -> Option<&Record> {
+        Some(&self.topics[self.topic_named(topic)?].entry(position)?.record)
+    }
+
     pub fn now(&self) -> Duration {
         self.now
     }
 
     /// Lets everything happen that is due by `now`.
     pub fn advance(&mut self, now: Duration) {
-        while let Some(entry) = self.events.first_entry()
-            && entry.key().0 <= now
-        {
-            let ((at, order), event) = entry.remove_entry();
-            self.now = self.now.max(at);
-            self.happen(order, event);
+        while let Some(item) = self.events.pop_due(now) {
+            self.now = self.now.max(item.at);
+            self.happen(item);
         }
         self.now = self.now.max(now);
     }
@@ -205,7 +206,7 @@ impl Model {
     /// When there is something to do next: at that time an [`advance`](Self::advance) changes something or a
     /// [`poll`](Self::poll) brings something. `None`: nothing will happen until the caller does something.
     pub fn next_event_at(&self) -> Option<Duration> {
-        let event = self.events.first_key_value().map(|((at, _), _)| *at);
+        let event = self.happens_at();
         let poll = if self.is_down() {
             None
         } else {
@@ -214,18 +215,23 @@ impl Model {
         event.into_iter().chain(poll).min()
     }
 
+    /// When something happens by itself next, whether or not a poll would bring something before.
+    pub fn happens_at(&self) -> Option<Duration> {
+        self.events.next_at()
+    }
+
     /// When time alone changes something after now; what only a poll would bring is left out.
     fn wakes_at(&self) -> Option<Duration> {
-        let event = self.events.first_key_value().map(|((at, _), _)| *at);
+        let event = self.happens_at();
         let polls = self.sessions.values().filter_map(|s| self.poll_due(s)).filter(|at| *at > self.now);
         event.into_iter().chain(polls).min()
     }
 
-    fn happen(&mut self, order: u64, event: Event) {
+    fn happen(&mut self, item: Due<Event>) {
         if let Some((_, until)) = self.down
             && self.now < until
             && matches!(
-                event,
+                item.what,
                 Event::Land(_)
                     | Event::Ack(..)
                     | Event::GiveUp(..)
@@ -234,17 +240,17 @@ impl Model {
                     | Event::RecallEnds(_)
             )
         {
-            // Under its old number, so that what was decided earlier still happens earlier.
-            if let Event::Flush(name) = &event
+            // In its old order, so that what was decided earlier still happens earlier.
+            if let Event::Flush(name) = &item.what
                 && let Some(cursor) = self.cursors.get_mut(name)
                 && cursor.flush_at == Some(self.now)
             {
                 cursor.flush_at = Some(until);
             }
-            self.events.insert((until, order), event);
+            self.events.put_off(Due { at: until, ..item });
             return;
         }
-        match event {
+        match item.what {
             Event::Land(number) => self.land(number),
             Event::Ack(ticket, index) => self.ack(ticket, index),
             Event::LyingAck(ticket, index, position) => self.lie(ticket, index, position),
@@ -312,8 +318,7 @@ impl Model {
     }
 
     fn at(&mut self, at: Duration, event: Event) {
-        self.events.insert((at.max(self.now), self.next_event), event);
-        self.next_event += 1;
+        self.events.push(at.max(self.now), event);
     }
 
     fn tell(&mut self, what: Happened) {

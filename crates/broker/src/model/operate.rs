@@ -97,19 +97,14 @@ impl Model {
         let topic = self.cursors.get(subscription).ok_or_else(|| unknown(subscription))?.topic;
         let (place, end) = (self.place(topic, to), self.topics[topic].end());
         if let Some(source) = self.open_source(subscription) {
-            let session = self.session(source)?;
-            let held: Vec<u64> = session.held_positions().collect();
+            let held: Vec<u64> = self.session(source)?.held_positions().collect();
             for position in held {
                 self.revoke_one(source, position);
             }
-            let session = self.session(source)?;
-            for position in 0..place {
-                session.withdraw(position);
-            }
-            let at = self.now;
-            let session = self.session(source)?;
-            for position in place..end {
-                session.offer(position, at);
+            let (at, log) = (self.now, &self.topics[topic]);
+            if let Some(session) = self.sessions.get_mut(&source) {
+                (0..place).for_each(|position| session.withdraw(position));
+                (place..end).for_each(|position| session.offer(log, position, at));
             }
         }
         if let Some(cursor) = self.cursors.get_mut(subscription) {

@@ -22,14 +22,22 @@ pub(super) struct Session {
     used_bytes: u64,
     held: BTreeMap<u64, u32>,
     held_by_key: BTreeMap<(u32, u64), u32>,
-    /// Unsettled and not held, each with the time before which it is not handed out.
-    pending: BTreeMap<u64, Duration>,
+    /// Unsettled and not held, by position.
+    pending: VecDeque<Pending>,
     /// Recalls whose time is not over.
     pub(super) recalls: Vec<Recall>,
     /// What was there at the opening and has not been handed out yet; `None` once `CaughtUp` was said.
     unseen: Option<BTreeSet<u64>>,
     /// Said at the next poll, before anything is handed out.
     pub(super) queue: VecDeque<Input>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    position: u64,
+    key: Option<u32>,
+    /// It is not handed out before.
+    at: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,9 +78,17 @@ pub(super) struct Opening {
 }
 
 impl Session {
-    pub(super) fn new(opening: Opening, unsettled: impl Iterator<Item = u64>, now: Duration) -> Self {
-        let pending: BTreeMap<u64, Duration> =
-            unsettled.take_while(|p| *p < opening.until).map(|p| (p, now)).collect();
+    pub(super) fn new(
+        opening: Opening,
+        topic: &Topic,
+        unsettled: impl Iterator<Item = u64>,
+        now: Duration,
+    ) -> Self {
+        let key = |position| if opening.ordered { topic.key(position) } else { None };
+        let pending: VecDeque<Pending> = unsettled
+            .take_while(|position| *position < opening.until)
+            .map(|position| Pending { position, key: key(position), at: now })
+            .collect();
         Self {
             subscription: opening.subscription,
             topic: opening.topic,
@@ -86,7 +102,7 @@ impl Session {
             used_bytes: 0,
             held: BTreeMap::new(),
             held_by_key: BTreeMap::new(),
-            unseen: opening.caught_up.then(|| pending.keys().copied().collect()),
+            unseen: opening.caught_up.then(|| pending.iter().map(|it| it.position).collect()),
             pending,
             recalls: Vec::new(),
             queue: VecDeque::new(),
@@ -94,50 +110,52 @@ impl Session {
     }
 
     /// A record that is to be handed out, from `at` on.
-    pub(super) fn offer(&mut self, position: u64, at: Duration) {
-        if position < self.until {
-            self.pending.insert(position, at);
+    pub(super) fn offer(&mut self, topic: &Topic, position: u64, at: Duration) {
+        if position >= self.until {
+            return;
+        }
+        let pending = Pending { position, key: self.key(topic, position), at };
+        match self.pending.binary_search_by_key(&position, |it| it.position) {
+            Ok(place) => self.pending[place] = pending,
+            Err(place) => self.pending.insert(place, pending),
+        }
+    }
+
+    fn remove_pending(&mut self, position: u64) {
+        if let Ok(place) = self.pending.binary_search_by_key(&position, |it| it.position) {
+            self.pending.remove(place);
         }
     }
 
     /// A record that is not to be handed out any more.
     pub(super) fn withdraw(&mut self, position: u64) {
-        self.pending.remove(&position);
+        self.remove_pending(position);
         if let Some(unseen) = &mut self.unseen {
             unseen.remove(&position);
         }
     }
 
-    /// Positions that may be handed out now without breaking a key's order, the earliest first, at most `max` of them:
-    /// of each key only its first.
-    pub(super) fn candidates(&self, topic: &Topic, now: Duration, max: usize) -> Vec<u64> {
-        let mut found = Vec::new();
-        let mut passed = BTreeSet::new();
-        for (&position, &at) in self.pending.iter().take(SCAN) {
-            let key = self.key(topic, position);
-            if key.is_some_and(|k| passed.contains(&k)) {
-                continue;
-            }
-            if at <= now {
-                found.push(position);
-                if found.len() == max {
-                    break;
-                }
-            }
-            passed.extend(key);
-        }
-        found
+    /// Positions that may be handed out now without breaking a key's order, the earliest first: of each key only its
+    /// first.
+    pub(super) fn candidates(&self, now: Duration) -> impl Iterator<Item = u64> {
+        let mut passed = Passed::default();
+        let first = self.pending.iter().take(SCAN).filter(move |it| it.key.is_none_or(|key| passed.add(key)));
+        first.filter(move |it| it.at <= now).map(|it| it.position)
     }
 
     /// The second of this position's key that could be handed out, for a mutant that swaps the two.
-    pub(super) fn successor(&self, topic: &Topic, position: u64) -> Option<u64> {
-        let key = self.key(topic, position)?;
-        self.pending.range(position + 1..).take(SCAN).map(|(p, _)| *p).find(|p| topic.key(*p) == Some(key))
+    pub(super) fn successor(&self, position: u64) -> Option<u64> {
+        let place = self.pending.binary_search_by_key(&position, |it| it.position).ok()?;
+        let key = self.pending[place].key?;
+        let later = self.pending.iter().skip(place + 1).take(SCAN);
+        later.filter(|it| it.key == Some(key)).map(|it| it.position).next()
     }
 
-    /// When something can be handed out next, were there credit enough.
-    pub(super) fn due(&self) -> Option<Duration> {
-        self.pending.values().take(SCAN).min().copied()
+    /// When something can be handed out next, were there credit enough; the past where it can now.
+    pub(super) fn due(&self, now: Duration) -> Option<Duration> {
+        let mut times = self.pending.iter().take(SCAN).map(|it| it.at);
+        let first = times.next()?;
+        if first <= now { Some(first) } else { Some(times.fold(first, Duration::min)) }
     }
 
     pub(super) fn admits(&self, bytes: u64, slack_events: u32, ignore_bytes: bool) -> bool {
@@ -154,10 +172,7 @@ impl Session {
 
     /// Puts a position under a new lease. `bytes` is what it costs of the byte credit.
     pub(super) fn hold(&mut self, topic: &Topic, position: u64, bytes: u64, same_generation: bool) -> Lease {
-        self.pending.remove(&position);
-        if let Some(unseen) = &mut self.unseen {
-            unseen.remove(&position);
-        }
+        self.withdraw(position);
         let slot = self.free.pop_first().unwrap_or_else(|| {
             // The first generation is near its end, so that callers meet the wrap.
             self.slots.push(Slot { generation: u32::MAX - 2, held: None, recalled: None });
@@ -257,6 +272,30 @@ impl Session {
 
     pub(super) fn is_caught_up(&self) -> bool {
         self.unseen.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+}
+
+/// Keys that were passed: those of low numbers, and the others.
+#[derive(Default)]
+struct Passed {
+    low: u64,
+    high: Vec<u32>,
+}
+
+impl Passed {
+    /// Whether the key was not there yet.
+    #[inline]
+    fn add(&mut self, key: u32) -> bool {
+        if key < u64::BITS {
+            let before = self.low;
+            self.low |= 1 << key;
+            return self.low != before;
+        }
+        let new = !self.high.contains(&key);
+        if new {
+            self.high.push(key);
+        }
+        new
     }
 }
 

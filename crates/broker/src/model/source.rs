@@ -52,15 +52,15 @@ impl Model {
         if !session.queue.is_empty() || session.is_caught_up() {
             return Some(Duration::ZERO);
         }
-        let topic = &self.topics[session.topic];
         let slack = u32::from(self.is(Mutant::CreditExceeded));
         if !session.admits(0, slack, self.is(Mutant::BytesIgnored)) {
             return None;
         }
-        let next = session.candidates(topic, self.now, 1);
-        match next.first() {
-            Some(position) => self.admitted(session, *position).then_some(Duration::ZERO),
-            None => session.due().map(|at| at.max(self.now + Duration::from_nanos(1))),
+        let due = session.due(self.now)?;
+        let next = if due <= self.now { session.candidates(self.now).next() } else { None };
+        match next {
+            Some(position) => self.admitted(session, position).then_some(Duration::ZERO),
+            None => Some(due.max(self.now + Duration::from_nanos(1))),
         }
     }
 
@@ -81,16 +81,18 @@ impl Model {
     fn choose(&mut self, source: SourceId) -> Option<u64> {
         let shuffle = self.settings.faults.shuffle.max(1);
         let session = self.sessions.get(&source)?;
-        let topic = &self.topics[session.topic];
-        let candidates = session.candidates(topic, self.now, shuffle);
+        let mut candidates = session.candidates(self.now);
         // The first of them is what `poll_due` looks at, so what it promises is kept.
-        let first = *candidates.first()?;
-        let pick = if shuffle == 1 { first } else { candidates[self.rng.usize(..candidates.len())] };
-        let pick = if self.admitted(session, pick) { pick } else { first };
-        let pick = match session.successor(topic, pick) {
-            Some(successor) if self.is(Mutant::OrderSwapped) => successor,
-            _ => pick,
+        let first = candidates.next()?;
+        let pick = if shuffle == 1 {
+            first
+        } else {
+            let others: Vec<u64> = candidates.take(shuffle - 1).collect();
+            self.rng.usize(..=others.len()).checked_sub(1).map_or(first, |at| others[at])
         };
+        let pick = if self.admitted(session, pick) { pick } else { first };
+        let swaps = self.is(Mutant::OrderSwapped);
+        let pick = swaps.then(|| session.successor(pick)).flatten().unwrap_or(pick);
         self.admitted(session, pick).then_some(pick)
     }
 

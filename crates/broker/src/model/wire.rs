@@ -193,7 +193,7 @@ impl Model {
             return;
         }
         for session in self.sessions.values_mut().filter(|s| s.topic == topic) {
-            session.offer(position, self.now);
+            session.offer(&self.topics[topic], position, self.now);
         }
     }
 

@@ -14,7 +14,12 @@ use super::shell::{Life, REDRIVE_SOURCE, TOPIC_SOURCE, lease, token};
 impl Simulation {
     /// Takes what the broker has to say to the engine. A shell that has much to do looks only now and then.
     pub(super) fn poll(&mut self) {
-        if self.now < self.poll_at || self.model.next_event_at().is_none_or(|at| at > self.now) {
+        if self.now < self.poll_at {
+            return;
+        }
+        let next = self.model.next_event_at();
+        if next.is_none_or(|at| at > self.now) {
+            self.model_next_at = next;
             return;
         }
         self.poll_at = self.now + self.plan.polls_every;

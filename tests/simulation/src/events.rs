@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::Token;
@@ -62,27 +61,4 @@ pub(super) enum Event {
     Operator,
     /// Nothing fails any more.
     Heal,
-}
-
-/// Events by time, and at the same time in the order in which they were decided.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    events: BTreeMap<(Duration, u64), Event>,
-    next: u64,
-}
-
-impl Queue {
-    pub(super) fn push(&mut self, at: Duration, event: Event) {
-        self.events.insert((at, self.next), event);
-        self.next += 1;
-    }
-
-    pub(super) fn next_at(&self) -> Option<Duration> {
-        self.events.first_key_value().map(|((at, _), _)| *at)
-    }
-
-    pub(super) fn pop_due(&mut self, now: Duration) -> Option<Event> {
-        let first = self.events.first_entry().filter(|entry| entry.key().0 <= now)?;
-        Some(first.remove())
-    }
 }

@@ -1,5 +1,10 @@
 //! From what happened to evidence, and from evidence to a verdict.
 
+use std::collections::hash_map::Entry;
+
+use broker::{Record, TraceParent};
+use foldhash::{HashMap, HashMapExt as _};
+
 use super::publishers::{data, data_of, number, trace};
 use super::run::{LETTERS, Simulation, TOPIC};
 use super::shell::TOPIC_SOURCE;
@@ -37,53 +42,80 @@ fn wasted(it: &Simulation) -> usize {
 
 fn evidence(it: &Simulation) -> Evidence {
     let keyed = it.policy.ordering == engine::Ordering::Key;
-    let key = |publisher: usize| {
-        it.publishers.all[publisher].key.as_ref().filter(|_| keyed).map(ToString::to_string)
-    };
+    let keys: Vec<Option<String>> = (it.publishers.all.iter())
+        .map(|publisher| publisher.key.as_ref().filter(|_| keyed).map(ToString::to_string))
+        .collect();
     let published = it.publishers.log.iter().enumerate().map(|(event, log)| Published {
         id: event.to_string(),
-        key: key(log.publisher),
+        key: keys[log.publisher].clone(),
         seq: log.seq,
         sha256: data(event),
-        trace: Some(format!("{:032x}", trace(event))),
+        trace: Some(hex(trace(event))),
         accepted: log.accepted,
         sends: log.sends,
-    });
-    // What a record carries, as it stands in the broker's log: its delivery is read from there, not from log A.
-    let records: Vec<_> = it.model.log(TOPIC).map(|(_, record)| record).collect();
-    let letters: Vec<_> = it.model.log(LETTERS).map(|(_, record)| record).collect();
-    let attempts = it.requests.iter().enumerate().flat_map(|(request, log)| {
-        log.carried.iter().map({
-            let (records, letters) = (&records, &letters);
-            move |carried| {
-                let of = if carried.token.source == TOPIC_SOURCE { records } else { letters };
-                let record = of[carried.position as usize];
-                let event = number(record).filter(|event| *event < it.publishers.log.len());
-                Attempt {
-                    request: request as u64,
-                    id: event.map_or_else(|| "unknown".into(), |event| event.to_string()),
-                    key: record.key.as_ref().filter(|_| keyed).map(ToString::to_string),
-                    seq: event.map(|event| it.publishers.log[event].seq),
-                    sha256: data_of(record),
-                    trace: record.hop.traceparent.map(|parent| format!("{:032x}", parent.trace)),
-                    subscription: String::new(),
-                    path: String::new(),
-                    attempt: carried.attempt,
-                    start: log.start.as_nanos() as u64,
-                    end: log.end.map(|end| end.as_nanos() as u64),
-                    status: log.status,
-                }
-            }
-        })
     });
     let dead = it.model.log(LETTERS).filter_map(|(_, record)| number(record)).map(|event| event.to_string());
     Evidence {
         published: published.collect(),
-        attempts: attempts.collect(),
+        attempts: attempts(it, keyed),
         dead: dead.collect(),
         refusals: Vec::new(),
         faults: 1,
     }
+}
+
+/// Log D. What a record carries is read as it stands in the broker's log, not from log A.
+fn attempts(it: &Simulation, keyed: bool) -> Vec<Attempt> {
+    let mut attempts: Vec<Attempt> = Vec::with_capacity(it.requests.len());
+    let mut first_of: HashMap<_, usize> = HashMap::with_capacity(it.requests.len());
+    for (request, log) in it.requests.iter().enumerate() {
+        for carried in &log.carried {
+            let topic = if carried.token.source == TOPIC_SOURCE { TOPIC } else { LETTERS };
+            let attempt = match first_of.entry((topic, carried.position)) {
+                // What it carries was read at its first attempt.
+                Entry::Occupied(first) => attempts[*first.get()].clone(),
+                Entry::Vacant(first) => {
+                    first.insert(attempts.len());
+                    let record = it.model.record(topic, carried.position);
+                    attempt_of(it, record.expect("what was attempted is in the log"), keyed)
+                }
+            };
+            attempts.push(Attempt {
+                request: request as u64,
+                attempt: carried.attempt,
+                start: log.start.as_nanos() as u64,
+                end: log.end.map(|end| end.as_nanos() as u64),
+                status: log.status,
+                ..attempt
+            });
+        }
+    }
+    attempts
+}
+
+/// What each attempt of a record carries.
+fn attempt_of(it: &Simulation, record: &Record, keyed: bool) -> Attempt {
+    let event = number(record).filter(|event| *event < it.publishers.log.len());
+    Attempt {
+        request: 0,
+        id: event.map_or_else(|| "unknown".into(), |event| event.to_string()),
+        key: record.key.as_ref().filter(|_| keyed).map(ToString::to_string),
+        seq: event.map(|event| it.publishers.log[event].seq),
+        sha256: data_of(record),
+        trace: record.hop.traceparent.map(|parent| hex(parent.trace)),
+        subscription: String::new(),
+        path: String::new(),
+        attempt: 0,
+        start: 0,
+        end: None,
+        status: None,
+    }
+}
+
+/// A trace as a `traceparent` has it.
+fn hex(trace: u128) -> String {
+    let parent = TraceParent { trace, parent: 0, flags: 0 };
+    String::from_utf8_lossy(&parent.to_bytes()[3..35]).into_owned()
 }
 
 /// What to look for in the trace.

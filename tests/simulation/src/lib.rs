@@ -21,6 +21,7 @@ pub mod checker;
 mod events;
 pub mod evidence;
 mod judge;
+mod lives;
 mod outbox;
 mod path;
 mod plan;

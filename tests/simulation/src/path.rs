@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use broker::model::Ticket;
@@ -48,6 +48,10 @@ pub(super) struct Path {
     /// The clock's time when the simulation's was `since`.
     begun: Instant,
     since: Duration,
+    /// The simulation's time that the clock has come to.
+    passed: Duration,
+    /// The runtime has not run since the clock came there: timers that are due have not rung.
+    behind: bool,
     publisher: Publisher,
     outbox: Arc<Mutex<Outbox>>,
     calls: BTreeMap<u64, Call>,
@@ -89,7 +93,19 @@ impl Path {
         publisher.set_topics(vec![topic(TOPIC, Some(KeyFrom::Subject), true), topic(LETTERS, None, false)]);
         publisher.set_pending(BROKER, Some("its subscriptions are not ensured yet".into()));
         let calls = BTreeMap::new();
-        Self { runtime, begun, since: now, publisher, outbox, calls, next_call: 0, closing: None, limits }
+        Self {
+            runtime,
+            begun,
+            since: now,
+            passed: now,
+            behind: false,
+            publisher,
+            outbox,
+            calls,
+            next_call: 0,
+            closing: None,
+            limits,
+        }
     }
 
     /// The subscriptions exist: what is published from now on is delivered.
@@ -166,17 +182,29 @@ impl Path {
         self.outbox.lock().unanswered -= outcomes.len() as u64;
         self.pass_to(now);
         promise.answer(outcomes);
-        self.turn();
+        self.run_tasks();
     }
 
     /// What a call came to, if it has ended.
     pub(super) fn poll(&mut self, now: Duration, call: u64) -> Option<(Who, Vec<Outcome>)> {
         self.pass_to(now);
-        let future = &mut self.calls.get_mut(&call)?.future;
-        let polled = self.runtime.block_on(std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))));
-        let Poll::Ready(outcomes) = polled else { return None };
-        self.turn();
+        let outcomes = match self.poll_call(call)? {
+            Poll::Ready(outcomes) => outcomes,
+            Poll::Pending => {
+                // It may wait for a timer that is due.
+                self.run();
+                let Poll::Ready(outcomes) = self.poll_call(call)? else { return None };
+                outcomes
+            }
+        };
+        self.run_tasks();
         self.calls.remove(&call).map(|call| (call.who, outcomes))
+    }
+
+    fn poll_call(&mut self, call: u64) -> Option<Poll<Vec<Outcome>>> {
+        let _context = self.runtime.enter();
+        let future = &mut self.calls.get_mut(&call)?.future;
+        Some(future.as_mut().poll(&mut Context::from_waker(Waker::noop())))
     }
 
     /// The caller goes away before its answer.
@@ -198,8 +226,12 @@ impl Path {
     /// Whether all that was under way has ended, or may not be waited for any longer.
     pub(super) fn has_closed(&mut self, now: Duration) -> bool {
         self.pass_to(now);
+        if self.closing.is_some() && self.behind {
+            self.run();
+        }
         let Some(closing) = self.closing.as_mut() else { return false };
-        self.runtime.block_on(std::future::poll_fn(|cx| Poll::Ready(closing.as_mut().poll(cx).is_ready())))
+        let _context = self.runtime.enter();
+        closing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// The process dies: nobody waits for anything any more. Returns who did.
@@ -209,17 +241,31 @@ impl Path {
 
     /// Lets the publisher's clock come to this time, and its tasks do what they have to.
     fn pass_to(&mut self, now: Duration) {
-        let at = self.begun + (now - self.since);
-        self.runtime.block_on(async {
-            let passes = at.saturating_duration_since(Instant::now());
-            if !passes.is_zero() {
-                tokio::time::advance(passes).await;
-                tokio::task::yield_now().await;
-            }
-        });
+        let passes = now.saturating_sub(self.passed);
+        if passes.is_zero() {
+            return;
+        }
+        self.passed = now;
+        self.behind = true;
+        {
+            let _context = self.runtime.enter();
+            // It moves the clock when it is first polled; what it then waits for is done by `run`.
+            let advance = std::pin::pin!(tokio::time::advance(passes));
+            let _ = advance.poll(&mut Context::from_waker(Waker::noop()));
+        }
+        self.run_tasks();
     }
 
-    fn turn(&self) {
+    /// Lets the publisher's tasks do what they have to. Mostly there are none, and the runtime need not run for them.
+    fn run_tasks(&mut self) {
+        if self.runtime.metrics().num_alive_tasks() > 0 {
+            self.run();
+        }
+    }
+
+    /// Rings the timers that are due, and runs the tasks that can go on.
+    fn run(&mut self) {
+        self.behind = false;
         self.runtime.block_on(async {
             for _ in 0..3 {
                 tokio::task::yield_now().await;

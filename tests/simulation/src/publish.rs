@@ -5,6 +5,7 @@ use std::time::Duration;
 use broker::model::Happened;
 use broker::{Letter, Outcome, Promise, Record};
 use engine::{Input, Reason, Token};
+use foldhash::{HashMap, HashMapExt as _};
 use publish::Error;
 
 use super::events::Event;
@@ -60,7 +61,7 @@ impl Simulation {
     }
 
     fn call(&mut self, who: Vec<(usize, usize)>) {
-        let items = who.iter().map(|(_, event)| self.publishers.item(*event)).collect();
+        let items = who.iter().map(|(publisher, event)| self.publishers.item(*publisher, *event)).collect();
         let Some(path) = self.path.as_mut() else { return };
         match path.publish(self.now, who.clone(), items) {
             Ok(taken) => {
@@ -231,7 +232,7 @@ impl Simulation {
         let name = held.event.map(|event| self.name(event)).unwrap_or_default();
         self.trace.tell(self.now, format_args!("letter of {token:?}, {reason:?}: {name}"));
         let topic = if token.source == TOPIC_SOURCE { TOPIC } else { LETTERS };
-        let record = self.model.log(topic).nth(held.position as usize).map(|(_, record)| record.clone());
+        let record = self.model.record(topic, held.position).cloned();
         let Some(mut record) = record else { return };
         let letter = self.letter(&mut record, held.position, reason, note);
         let Some(path) = self.path.as_mut() else { return };
@@ -302,11 +303,11 @@ impl Simulation {
         if !idle {
             self.breaks("P2: nothing is under way, and close waits for something");
         }
-        let mut highest = std::collections::BTreeMap::new();
+        let mut highest = HashMap::new();
         let mut sunk = 0;
         for (_, record) in self.model.log(TOPIC) {
             let (Some(key), Some(origin)) = (&record.key, record.hop.origin) else { continue };
-            let last = highest.insert((key.clone(), origin.0), record.hop.sequence);
+            let last = highest.insert((key, origin.0), record.hop.sequence);
             sunk += u32::from(last.is_some_and(|last| record.hop.sequence <= last));
         }
         if sunk > 0 {

@@ -22,6 +22,8 @@ pub(super) struct Publisher {
     seq: u64,
     /// The event that it is at, as an index of the log.
     pub(super) current: Option<usize>,
+    /// That event as it is posted, once it has been.
+    item: Option<Item>,
     /// When it publishes next; `None` while it waits for an answer, and when all is published.
     pub(super) due: Option<Duration>,
 }
@@ -36,7 +38,13 @@ pub(super) struct Publishers {
 impl Publishers {
     pub(super) fn new(keys: usize, keyless: usize, events: u32) -> Self {
         let key = |n: usize| (n < keys).then(|| Key::new(format!("key-{n}")).expect("a short key is valid"));
-        let all = (0..keys + keyless).map(|n| Publisher { key: key(n), seq: 0, current: None, due: None });
+        let all = (0..keys + keyless).map(|n| Publisher {
+            key: key(n),
+            seq: 0,
+            current: None,
+            item: None,
+            due: None,
+        });
         Self { all: all.collect(), log: Vec::new(), left: events }
     }
 
@@ -59,7 +67,7 @@ impl Publishers {
         match outcome {
             Outcome::Durable(_) => {
                 self.log[current].accepted = true;
-                self.all[publisher].current = None;
+                (self.all[publisher].current, self.all[publisher].item) = (None, None);
             }
             Outcome::Refused(_) => self.log[current].sends -= 1,
             Outcome::Unknown(_) => {}
@@ -71,34 +79,37 @@ impl Publishers {
         self.left == 0 && self.all.iter().all(|publisher| publisher.current.is_none())
     }
 
-    /// The event as it is posted. What names its key differs from publisher to publisher: the header, the
-    /// `partitionkey` attribute, or what the topic says, which is the subject.
-    pub(super) fn item(&self, event: usize) -> Item {
-        let it = &self.log[event];
-        let parent = TraceParent { trace: trace(event), parent: 1, flags: 1 };
-        let mut builder =
-            event::Event::builder().id(event.to_string()).source("/simulation").kind("simulated");
-        builder = builder.data(Data::Binary(data(event).into()));
-        let key = self.all[it.publisher].key.clone();
-        let text = key.as_ref().map(ToString::to_string);
-        let given = match (text, it.publisher % 3) {
-            (None, _) => None,
-            (Some(_), 0) => {
-                builder = builder.subject("no-key").extension("partitionkey", Value::String("neither"));
-                key
-            }
-            (Some(text), 1) => {
-                builder = builder.subject("no-key").extension("partitionkey", Value::String(&text));
-                None
-            }
-            (Some(text), _) => {
-                builder = builder.subject(text);
-                None
-            }
-        };
-        let event = builder.build().expect("the simulation's events are valid");
-        Item { event, key: given, traceparent: Some(parent), tracestate: None }
+    /// A publisher's present event as it is posted, each time the same.
+    pub(super) fn item(&mut self, publisher: usize, event: usize) -> Item {
+        let it = &mut self.all[publisher];
+        it.item.get_or_insert_with(|| item(publisher, it.key.clone(), event)).clone()
     }
+}
+
+/// An event as it is posted. What names its key differs from publisher to publisher: the header, the `partitionkey`
+/// attribute, or what the topic says, which is the subject.
+fn item(publisher: usize, key: Option<Key>, event: usize) -> Item {
+    let parent = TraceParent { trace: trace(event), parent: 1, flags: 1 };
+    let mut builder = event::Event::builder().id(event.to_string()).source("/simulation").kind("simulated");
+    builder = builder.data(Data::Binary(data(event).into()));
+    let text = key.as_ref().map(ToString::to_string);
+    let given = match (text, publisher % 3) {
+        (None, _) => None,
+        (Some(_), 0) => {
+            builder = builder.subject("no-key").extension("partitionkey", Value::String("neither"));
+            key
+        }
+        (Some(text), 1) => {
+            builder = builder.subject("no-key").extension("partitionkey", Value::String(&text));
+            None
+        }
+        (Some(text), _) => {
+            builder = builder.subject(text);
+            None
+        }
+    };
+    let event = builder.build().expect("the simulation's events are valid");
+    Item { event, key: given, traceparent: Some(parent), tracestate: None }
 }
 
 /// The event that a record of ours is.

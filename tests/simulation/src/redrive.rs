@@ -54,6 +54,7 @@ impl Simulation {
             return;
         }
         let Some(broker::Position::Number(until)) = self.redrive else { return };
+        self.model_next_at = None;
         let what = Selection { unsettled_of: Some(self.redriving().name), ..Selection::default() };
         let Ok((left, _)) = self.model.browse(self.now, LETTERS, &what, 0, 1) else { return };
         self.redrive_moved = false;

@@ -61,7 +61,7 @@ pub(super) struct Began {
     pub(super) wall_ms: u64,
     pub(super) serial: u64,
     pub(super) tokens: Vec<Token>,
-    pub(super) keys: BTreeSet<u128>,
+    pub(super) keys: Vec<u128>,
     pub(super) abandoned: bool,
 }
 
@@ -241,6 +241,7 @@ impl Life {
                     if let Some(held) = self.held_mut(*token) {
                         held.state = State::Unwritten;
                         step.written.push((*token, *written));
+                        self.waiters.push(*token);
                     }
                 }
                 Input::Reconfigure(policy) => self.rules.reconfigured(policy),

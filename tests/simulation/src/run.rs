@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use broker::model::{Faults, Model, Settings};
-use broker::{Credit, Position, Start, Subscription};
+use broker::Position;
+use broker::model::{Agenda, Faults, Model, Settings};
 use engine::{App, Input, Now, Policy, Token};
 use fastrand::Rng;
 
-use super::events::{Event, Queue};
+use super::events::Event;
 use super::path::{Path, Tickets};
 use super::plan::{self, Misfortune, Plan};
 use super::publishers::Publishers;
 use super::rules::Step;
-use super::shell::{Life, TOPIC_SOURCE};
+use super::shell::Life;
 use super::trace::Trace;
 use super::webhook::Request;
 use super::{Options, Report, judge};
@@ -37,7 +37,7 @@ pub(super) struct Simulation {
     pub(super) now: Duration,
     /// How far the wall clock has been set forward or back, in milliseconds.
     pub(super) clock_ms: i64,
-    pub(super) queue: Queue,
+    pub(super) queue: Agenda<Event>,
     pub(super) publishers: Publishers,
     /// The process's publisher. It stands before the subscription is opened, and until all is answered.
     pub(super) path: Option<Path>,
@@ -47,7 +47,7 @@ pub(super) struct Simulation {
     /// Until when a publisher that is closed waits.
     pub(super) close_by: Duration,
     pub(super) life: Option<Box<Life>>,
-    lives: u32,
+    pub(super) lives: u32,
     /// A redrive's end.
     pub(super) redrive: Option<Position>,
     /// Something was settled that may be the last of it.
@@ -65,6 +65,8 @@ pub(super) struct Simulation {
     pub(super) written: Option<Token>,
     /// The last turn brought something.
     pub(super) busy: bool,
+    /// When the model has something to do or to say next, where that is known.
+    pub(super) model_next_at: Option<Duration>,
     /// When the shell looks at its sources next.
     pub(super) poll_at: Duration,
     /// How often a mutant did its work.
@@ -79,7 +81,7 @@ impl Simulation {
         let plan = Plan::new(options, &mut rng);
         let settings = Settings { faults: plan.faults.clone(), ..Settings::default() };
         let model = Model::new(settings, rng.fork());
-        let mut queue = Queue::default();
+        let mut queue = Agenda::default();
         queue.push(Duration::ZERO, Event::Start);
         let mut publishers = Publishers::new(plan.keys, plan.keyless, options.events);
         for (publisher, it) in publishers.all.iter_mut().enumerate() {
@@ -118,6 +120,7 @@ impl Simulation {
             letters_kept: 0,
             written: None,
             busy: true,
+            model_next_at: None,
             poll_at: Duration::ZERO,
             mutations: 0,
             report: Report { seed, ..Report::default() },
@@ -128,10 +131,7 @@ impl Simulation {
     pub(super) fn run(mut self) -> Report {
         let end = self.plan.heal_at + QUIET_WITHIN;
         for turn in 0.. {
-            // The model may look ahead too soon (a key's later record is due while its first is not): such a turn brings
-            // nothing, and the next is a while later.
-            let idle = if self.busy { Duration::ZERO } else { IDLE };
-            let model = self.model.next_event_at().map(|at| at.max(self.now + idle));
+            let model = self.model_next_at();
             let next = [self.queue.next_at(), model].into_iter().flatten().min();
             self.now = next.expect("the operator always comes again").max(self.now);
             if self.now > end || turn == TURNS_MAX {
@@ -150,11 +150,31 @@ impl Simulation {
         judge::judge(self)
     }
 
+    /// When the model has something to do or to say next.
+    ///
+    /// It may look ahead too soon (a key's later record is due while its first is not), or have something to say before
+    /// the shell looks: such a turn brings nothing, and the next is a while later. Those that could not bring anything
+    /// either are passed over.
+    fn model_next_at(&mut self) -> Option<Duration> {
+        let known = self.model_next_at.take();
+        let at = known.or_else(|| self.model.next_event_at())?;
+        if self.busy {
+            return Some(at);
+        }
+        let soonest = self.now + IDLE;
+        if at > soonest {
+            return Some(at);
+        }
+        let brings = self.model.happens_at().map_or(self.poll_at, |at| at.min(self.poll_at));
+        let waits = brings.saturating_sub(soonest).as_nanos().div_ceil(IDLE.as_nanos());
+        Some(soonest + IDLE * waits as u32)
+    }
+
     fn turn(&mut self) {
         self.model.advance(self.now);
-        while let Some(event) = self.queue.pop_due(self.now) {
+        while let Some(item) = self.queue.pop_due(self.now) {
             self.busy = true;
-            self.happen(event);
+            self.happen(item.what);
         }
         self.take_answers();
         self.poll();
@@ -258,83 +278,6 @@ impl Simulation {
             }
             _ => {}
         }
-    }
-
-    /// The process dies, and another starts after a while.
-    fn crash(&mut self) {
-        self.report.crashes += 1;
-        self.model.crash(self.now);
-        self.cut_requests();
-        let ran = self.life.take().is_some() || self.path.as_ref().is_some_and(Path::is_closing);
-        self.end_process();
-        if ran {
-            let pause = Duration::from_millis(self.rng.u64(..2000));
-            self.queue.push(self.now + pause, Event::Start);
-        }
-    }
-
-    fn drain(&mut self) {
-        let Some(life) = self.life.as_mut().filter(|life| !life.draining) else { return };
-        life.draining = true;
-        let id = life.id;
-        self.report.restarts += 1;
-        self.queue.push(self.now + Duration::from_secs(8), Event::DrainDeadline { life: id });
-        self.step(&[Input::Drain]);
-    }
-
-    /// A process that has drained (or cannot wait any longer) ends once its publisher has, and its successor starts.
-    pub(super) fn end_life(&mut self, drained: bool) {
-        self.cut_requests();
-        let Some(life) = self.life.take() else { return };
-        for source in life.sources.into_iter().flatten() {
-            if drained {
-                // During an outage the flush fails, and what was not flushed comes again.
-                drop(self.model.close(self.now, source));
-            } else {
-                self.model.abandon(self.now, source);
-            }
-        }
-        self.close_path();
-    }
-
-    /// A process starts. Its publisher's gate opens once the subscription exists.
-    fn start(&mut self) {
-        if self.life.is_some() || self.path.as_ref().is_some_and(Path::is_closing) {
-            return;
-        }
-        if self.path.is_none() {
-            self.process += 1;
-            self.path = Some(Path::new(self.now, self.plan.limits));
-        }
-        let subscription = Subscription {
-            name: SUBSCRIPTION.into(),
-            topic: TOPIC.into(),
-            start: Start::Earliest,
-            ordered: self.policy.ordering == engine::Ordering::Key,
-            until: None,
-            keeps_unsettled: false,
-        };
-        let opened = self
-            .model
-            .ensure_topic(self.now, LETTERS)
-            .and_then(|()| self.model.ensure(self.now, &subscription))
-            .and_then(|()| self.model.open(self.now, &subscription, Credit::NONE));
-        let (Ok(source), Some(path)) = (opened, &self.path) else {
-            self.queue.push(self.now + Duration::from_millis(100), Event::Start);
-            return;
-        };
-        path.open_gate();
-        self.lives += 1;
-        self.trace.tell(self.now, format_args!("! process {} starts", self.lives));
-        let mut life = Life::new(self.lives, &self.policy, self.report.seed);
-        life.sources[usize::from(TOPIC_SOURCE.0)] = Some(source);
-        self.life = Some(Box::new(life));
-        let app = if self.app_up { App::Up } else { App::Down };
-        self.step(&[Input::SourceOpened(TOPIC_SOURCE), Input::App(app)]);
-        if self.paused {
-            self.step(&[Input::Pause]);
-        }
-        self.open_redrive();
     }
 
     pub(super) fn engine_now(&self) -> Now {

@@ -1,6 +1,5 @@
 //! Actions, held against the rules.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use engine::{Action, AfterDeadLetter, Attempt, Mode, Outcome, Scope, Token};
@@ -79,10 +78,12 @@ impl Life {
         if tokens.is_empty() || tokens.len() > most {
             self.rules.breaks("E2", format_args!("an attempt carries {} of {most} events", tokens.len()));
         }
-        let keys: BTreeSet<u128> =
+        let mut keys: Vec<u128> =
             tokens.iter().filter_map(|token| self.held(*token).and_then(|h| h.key)).collect();
+        keys.sort_unstable();
+        keys.dedup();
         for key in &keys {
-            let first = self.lanes.get(key).into_iter().flat_map(|lane| lane.values());
+            let first = self.lanes.get(key).into_iter().flatten().map(|(_, token)| token);
             let of_key = |token: &&Token| self.held(**token).is_some_and(|held| held.key == Some(*key));
             if !tokens.iter().filter(of_key).eq(first.take(tokens.iter().filter(of_key).count())) {
                 self.rules.breaks("E2", "an attempt passes over an earlier delivery of its key");
@@ -125,7 +126,7 @@ impl Life {
             held.key.and_then(|key| rules.lanes.get(&key)).map_or(held.since, |at| held.since.max(*at));
         let turns = if held.key.is_some() { 4 * rules.lanes_most } else { 3 * rules.held_most };
         // Those behind it in its attempt had to wait for it.
-        let leads = held.key.is_none_or(|key| self.lanes[&key].values().next() == Some(&token));
+        let leads = held.key.is_none_or(|key| self.is_first(key, token));
         let starved = leads && !held.tried && !rules.lanes_stop && begun - ready_since > turns as u64 + 60;
         let broken = match held {
             _ if held.state != State::Idle => Some(("E2", "is attempted while it is under way")),
@@ -173,7 +174,7 @@ impl Life {
         }
         let busy = |key: &u128| self.rules.attempts.values().any(|began| began.keys.contains(key));
         self.lanes.iter().filter(|(other, _)| Some(**other) != key).any(|(other, lane)| {
-            let head = lane.values().next().and_then(|token| self.held(*token));
+            let head = lane.first().and_then(|(_, token)| self.held(*token));
             head.is_some_and(|head| head.state == State::Idle && !head.recalled) && !busy(other)
         })
     }
@@ -192,7 +193,10 @@ impl Life {
             self.rules.breaks("E2", "an attempt goes on that nobody needs any longer");
         }
         let idle = |held: &Held| held.recalled && held.state.is_idle();
-        let kept = self.tokens().find(|token| self.held(*token).is_some_and(idle));
+        let kept = match self.recalled {
+            0 => None,
+            _ => self.tokens().find(|token| self.held(*token).is_some_and(idle)),
+        };
         if let Some(token) = kept.filter(|token| self.tail(*token).iter().all(|it| self.is_idle(*it))) {
             self.rules.breaks("E2", format_args!("{token:?} was recalled and is kept"));
         }
@@ -210,9 +214,14 @@ impl Life {
     }
 
     /// Whether something waits that only the timer can bring up.
-    fn waits_for_the_timer(&self) -> bool {
+    fn waits_for_the_timer(&mut self) -> bool {
+        let mut waiters = std::mem::take(&mut self.waiters);
+        waiters.retain(|token| {
+            self.held(*token).is_some_and(|held| held.waiting || held.state == State::Unwritten)
+        });
+        self.waiters = waiters;
         let Rules { gate, breaker, attempts, window, now, .. } = &self.rules;
-        if gate.draining {
+        if gate.draining || self.waiters.is_empty() {
             return false;
         }
         let unwritten = |held: &Held| held.state == State::Unwritten;
@@ -229,12 +238,16 @@ impl Life {
             None => true,
             Some(key) => {
                 let busy = attempts.values().any(|began| began.keys.contains(&key));
-                !busy && self.lanes[&key].values().next() == Some(&token)
+                !busy && self.is_first(key, token)
             }
         };
-        self.tokens().any(|token| {
+        self.waiters.iter().any(|&token| {
             self.held(token).is_some_and(|held| unwritten(held) || sends && waits(held) && leads(held, token))
         })
+    }
+
+    fn is_first(&self, key: u128, token: Token) -> bool {
+        self.lanes[&key].first().is_some_and(|(_, first)| *first == token)
     }
 
     fn is_idle(&self, token: Token) -> bool {
@@ -246,10 +259,13 @@ impl Life {
         let until =
             self.rules.now.monotonic + after.unwrap_or_default().min(self.rules.policy.retry.retry_after_max);
         if let Some(held) = self.held_mut(token).filter(|held| held.state == State::Idle) {
-            held.waiting = waits;
+            let waited = std::mem::replace(&mut held.waiting, waits);
             held.alone |= scope == Scope::Event;
             // A probe may come before that, and what it comes to stands in its place.
             held.not_before = if waits && scope == Scope::Event { until } else { Duration::ZERO };
+            if waits && !waited {
+                self.waiters.push(token);
+            }
         }
     }
 }

@@ -26,7 +26,11 @@ pub(super) struct Life {
     held: [Vec<Option<Held>>; 2],
     by_position: BTreeMap<(engine::SourceId, u64), Token>,
     /// A key's leases in order of arrival.
-    pub(super) lanes: BTreeMap<u128, BTreeMap<u64, Token>>,
+    pub(super) lanes: BTreeMap<u128, Lane>,
+    /// Leases that were recalled and have not ended.
+    pub(super) recalled: usize,
+    /// All leases that wait for a retry or for a letter to be written again, and some that no longer do.
+    pub(super) waiters: Vec<Token>,
     arrivals: u64,
     /// Open attempts, by their place among the webhook's requests.
     pub(super) open: BTreeMap<Attempt, usize>,
@@ -35,6 +39,9 @@ pub(super) struct Life {
     pub(super) draining: bool,
     pub(super) rules: Rules,
 }
+
+/// Leases by their number in order of arrival.
+pub(super) type Lane = Vec<(u64, Token)>;
 
 /// A lease that this process holds.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +97,8 @@ impl Life {
             held: [Vec::new(), Vec::new()],
             by_position: BTreeMap::new(),
             lanes: BTreeMap::new(),
+            recalled: 0,
+            waiters: Vec::new(),
             arrivals: 0,
             open: BTreeMap::new(),
             wake: None,
@@ -149,7 +158,7 @@ impl Life {
         });
         self.by_position.insert((source, position), token);
         if let Some(key) = key {
-            self.lanes.entry(key).or_default().insert(self.arrivals, token);
+            self.lanes.entry(key).or_default().push((self.arrivals, token));
         }
         let broker::Note { attempts, first_ms } = delivery.note;
         inputs.push(Input::Arrived { token, key, attempts, first_ms });
@@ -165,7 +174,8 @@ impl Life {
     /// Takes a recall in. The lease may have ended meanwhile.
     pub(super) fn take_recalled(&mut self, token: Token, inputs: &mut Vec<Input<'static>>) {
         if let Some(held) = self.held_mut(token) {
-            held.recalled = true;
+            let again = std::mem::replace(&mut held.recalled, true);
+            self.recalled += usize::from(!again);
             inputs.push(Input::Recalled { token });
         }
     }
@@ -185,10 +195,11 @@ impl Life {
         let held = *self.held(token)?;
         self.held[usize::from(token.source.0)][token.slot as usize] = None;
         self.by_position.remove(&(token.source, held.position));
+        self.recalled -= usize::from(held.recalled);
         if let Some(key) = held.key
             && let Some(lane) = self.lanes.get_mut(&key)
         {
-            lane.remove(&held.arrival);
+            lane.retain(|(arrival, _)| *arrival != held.arrival);
             if lane.is_empty() {
                 self.lanes.remove(&key);
                 self.rules.lane_ended(key);
@@ -203,7 +214,7 @@ impl Life {
         let Some((key, arrival)) = self.held(token).and_then(|held| Some((held.key?, held.arrival))) else {
             return Vec::new();
         };
-        let lane = self.lanes.get(&key).into_iter().flat_map(|lane| lane.range(arrival + 1..));
+        let lane = self.lanes.get(&key).into_iter().flatten().filter(|(other, _)| *other > arrival);
         lane.map(|(_, token)| *token).filter(|other| other.source == token.source).collect()
     }
 

@@ -197,7 +197,7 @@ impl Life {
             0 => None,
             _ => self.tokens().find(|token| self.held(*token).is_some_and(idle)),
         };
-        if let Some(token) = kept.filter(|token| self.tail(*token).iter().all(|it| self.is_idle(*it))) {
+        if let Some(token) = kept.filter(|token| self.behind(*token).all(|it| self.is_idle(it))) {
             self.rules.breaks("E2", format_args!("{token:?} was recalled and is kept"));
         }
         let (open, told) = (self.rules.attempts.len(), self.rules.window.told);

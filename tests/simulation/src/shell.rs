@@ -214,8 +214,18 @@ impl Life {
         let Some((key, arrival)) = self.held(token).and_then(|held| Some((held.key?, held.arrival))) else {
             return Vec::new();
         };
-        let lane = self.lanes.get(&key).into_iter().flatten().filter(|(other, _)| *other > arrival);
-        lane.map(|(_, token)| *token).filter(|other| other.source == token.source).collect()
+        self.lane_behind(key, arrival).filter(|other| other.source == token.source).collect()
+    }
+
+    /// All leases of its key that arrived later, of whatever source.
+    pub(super) fn behind(&self, token: Token) -> impl Iterator<Item = Token> {
+        let place = self.held(token).and_then(|held| Some((held.key?, held.arrival)));
+        place.into_iter().flat_map(|(key, arrival)| self.lane_behind(key, arrival))
+    }
+
+    fn lane_behind(&self, key: u128, arrival: u64) -> impl Iterator<Item = Token> {
+        let lane = self.lanes.get(&key).into_iter().flatten();
+        lane.filter(move |(other, _)| *other > arrival).map(|(_, token)| *token)
     }
 
     /// Forgets a source that has ended, and all leases of it.

@@ -59,6 +59,8 @@ impl Engine {
             && let Some(next) = self.next_first()
             && (actions.tokens.len() == first || !self.deliveries[next].marks.alone())
         {
+            // What has to go alone, and so not with these, keeps its turn.
+            self.turns.free = self.deliveries[next].lane == LaneId::NONE;
             room = self.join_run(attempt, next, room, actions);
         }
         self.push_attempt(attempt, first, false, actions);
@@ -143,15 +145,12 @@ impl Engine {
     }
 
     /// The next of the deliveries that wait for nothing: lanes in turn, and those without one in turn with the lanes.
-    fn next_first(&mut self) -> Option<Handle> {
+    fn next_first(&self) -> Option<Handle> {
         let of_lane = self.lanes.first_ready().and_then(|lane| self.lanes[lane].queue.head());
         let free = self.free.head();
         let next = match (of_lane, free) {
-            (Some(of_lane), Some(free)) => {
-                self.turns.free = !self.turns.free;
-                if self.turns.free { free } else { of_lane }
-            }
-            (of_lane, free) => of_lane.or(free)?,
+            (Some(of_lane), Some(_)) if self.turns.free => of_lane,
+            (of_lane, free) => free.or(of_lane)?,
         };
         Some(Handle(next))
     }

@@ -65,7 +65,9 @@ pub(crate) struct Probes {
 /// Whose turn it is where two kinds of work are ready.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
+    /// The last attempt began with a retry.
     pub(crate) retry: bool,
+    /// The last first attempt was of a delivery without a lane.
     pub(crate) free: bool,
 }
 

@@ -125,8 +125,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "starve-lanes",
         "Deliveries without a key always go before those with one.",
         "crates/engine/src/dispatch.rs",
-        "if self.turns.free { free } else { of_lane }",
-        "free",
+        "            (Some(of_lane), Some(_)) if self.turns.free => of_lane,\n",
+        "",
     ),
     source(
         "starve-the-patient",

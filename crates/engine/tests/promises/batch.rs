@@ -1,4 +1,4 @@
-use engine::{Action, Input, Mode, Outcome, Policy};
+use engine::{Action, Input, Mode, Outcome, Policy, Window};
 
 use crate::harness::{EVENT, Harness, LATENCY, policy, secs};
 
@@ -69,4 +69,25 @@ fn too_few_outcomes_lose_no_delivery() {
     h.answer(blocker, Outcome::Done);
     outcomes(&mut h, &[Outcome::Done]);
     assert_eq!(h.next_attempt(secs(1)).tokens, [tokens[1]]);
+}
+
+#[test]
+fn what_has_to_go_alone_has_its_turn_among_deliveries_without_a_key() {
+    let mut h = Harness::new(Policy { concurrency: 2, window: Window { initial: 2 }, ..batch(3) });
+    let tokens = h.arrive(0, &[1, 1]);
+    h.answer(tokens[0], EVENT);
+    assert_eq!(h.next_attempt(secs(1)).tokens, [tokens[0]]);
+    // Its wait is over before the one ahead of it has ended.
+    h.pass_until(secs(5), |_| false);
+    h.arrive(2, &[0; 6]);
+    h.answer(tokens[0], Outcome::Done);
+    let goes = |h: &Harness| h.open.iter().any(|open| open.tokens == [tokens[1]]);
+    for round in 0..10 {
+        if goes(&h) {
+            return;
+        }
+        h.arrive(100 + 3 * round, &[0; 3]);
+        h.answer(h.open[0].tokens[0], Outcome::Done);
+    }
+    panic!("ten batches of deliveries without a key went ahead of it, and more would");
 }

@@ -60,7 +60,7 @@ impl Engine {
             && (actions.tokens.len() == first || !self.deliveries[next].marks.alone())
         {
             // What has to go alone, and so not with these, keeps its turn.
-            self.turns.free = self.deliveries[next].lane == LaneId::NONE;
+            self.turns.free ^= self.lanes.ready() > 0 && self.free.len() > 0;
             room = self.join_run(attempt, next, room, actions);
         }
         self.push_attempt(attempt, first, false, actions);

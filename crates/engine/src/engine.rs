@@ -67,7 +67,7 @@ pub(crate) struct Probes {
 pub(crate) struct Turns {
     /// The last attempt began with a retry.
     pub(crate) retry: bool,
-    /// The last first attempt was of a delivery without a lane.
+    /// Of the last two of both kinds that could have gone first, the one without a lane did.
     pub(crate) free: bool,
 }
 

@@ -23,6 +23,14 @@ impl Backend {
         }
     }
 
+    /// Whether a subscription's status shows this backlog. Pub/Sub tells nobody how much stands there: what is held is seen.
+    pub fn shows_backlog(self, status: &serde_json::Value, events: usize) -> bool {
+        match self {
+            Self::Embedded | Self::Kafka => status["lag"] == serde_json::json!(events),
+            Self::Pubsub => status["lag"].as_u64().is_some_and(|lag| lag > 0),
+        }
+    }
+
     /// How long a publisher waits between two events under load: as long as a session lasts, all that comes is backlog.
     pub fn pace(self) -> Duration {
         match self {
@@ -49,7 +57,7 @@ impl Backend {
 #[macro_export]
 macro_rules! on_each_backend {
     ($($promise:ident),+ $(,)?) => {$(
-        $crate::on_backends!($promise: embedded Embedded, kafka Kafka, pubsub Pubsub);
+        $crate::on_backends!($promise: embedded Embedded, kafka Kafka, #[ignore = "they hold, and are to be tried longer: -- --ignored pubsub"] pubsub Pubsub);
     )+};
 }
 
@@ -64,10 +72,11 @@ macro_rules! on_each_backend_but_pubsub {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! on_backends {
-    ($promise:ident: $($name:ident $backend:ident),+) => {
+    ($promise:ident: $($(#[$attribute:meta])? $name:ident $backend:ident),+) => {
         mod $promise {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                $(#[$attribute])?
                 async fn $name() {
                     super::$promise($crate::Backend::$backend).await;
                 }

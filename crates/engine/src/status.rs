@@ -6,6 +6,8 @@ use crate::{App, Engine, Token};
 
 /// How many stuck deliveries a status names.
 const STUCK_MAX: usize = 10;
+/// How many ready lanes are looked at for it, from that whose turn it is: while the breaker is open, all may be ready.
+const READY_LANES_MAX: usize = 100;
 
 /// A subscription's state, for its operator.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +63,8 @@ pub struct Stuck {
 }
 
 impl Engine {
-    /// The present state. Costs a pass over what is retrying and in flight, not over what is held.
+    /// The present state. Costs a pass over what is retrying and in flight, and a hundred ready lanes, not over what is
+    /// held.
     pub fn status(&self) -> Status {
         Status {
             held: self.deliveries.held(),
@@ -96,8 +99,11 @@ impl Engine {
 
     fn stuck_deliveries(&self) -> Vec<Stuck> {
         let waiting = self.retries.iter(&self.deliveries).chain(self.letters.iter(&self.deliveries));
+        // A retry that is due waits in its lane for the breaker.
+        let ready = std::iter::successors(self.lanes.first_ready(), |lane| self.lanes.next_ready(*lane));
+        let due = ready.take(READY_LANES_MAX).filter_map(|lane| self.lanes[lane].queue.head().map(Handle));
         let mut stuck: Vec<Stuck> = Vec::with_capacity(STUCK_MAX + 1);
-        for at in waiting.chain(self.attempts.members()) {
+        for at in waiting.chain(due).chain(self.attempts.members()) {
             let delivery = &self.deliveries[at];
             if delivery.attempts == 0 && delivery.unspent == 0 {
                 continue;

@@ -40,6 +40,19 @@ fn five_endpoint_failures_in_a_row_open_it_and_the_one_that_opens_it_spends_noth
 }
 
 #[test]
+fn what_failed_and_waits_for_the_breaker_is_named_as_stuck_all_the_while() {
+    let mut h = opened(6);
+    for _ in 0..100 {
+        h.pass(Duration::from_millis(20));
+        assert_eq!(h.engine.status().stuck.len(), 4, "those that spent an attempt, retrying, due or probed");
+        assert_ne!(h.engine.status().breaker, BreakerState::Closed);
+        while let Some(open) = h.open.first().cloned() {
+            h.answer(open.tokens[0], ENDPOINT);
+        }
+    }
+}
+
+#[test]
 fn a_success_starts_the_count_anew() {
     let mut policy = wide();
     policy.breaker.success_ratio = 0.0;

@@ -69,6 +69,10 @@ impl Engine {
             }
         }
         self.remove(at);
+        if delivery.lane != LaneId::NONE {
+            // What was recalled before it in its lane may have waited for it alone.
+            self.send_back(at, delivery.lane);
+        }
     }
 
     /// Where an earlier delivery of a lane was revoked and later ones are still held, these go back too, the last

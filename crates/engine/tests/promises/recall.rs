@@ -299,3 +299,23 @@ fn a_recall_of_an_unknown_lease_does_nothing() {
     recall(&mut h, Token { source: SourceId(7), ..token });
     assert_eq!((h.in_flight(), h.engine.status().ignored), (vec![token], 0));
 }
+
+/// A lane is one over the sources of its subscription.
+#[test]
+fn what_waited_for_a_letter_behind_it_goes_back_when_that_is_revoked() {
+    let redrive = SourceId(1);
+    let mut h = Harness::new(Policy { mode: Mode::Batch { events: 2 }, concurrency: 1, ..policy() });
+    let blocker = h.arrive(0, &[9])[0];
+    let event = h.token(1);
+    let letter = Token { source: redrive, slot: 0, generation: 1 };
+    h.step(&[Input::SourceOpened(redrive), arrived(event, 1), arrived(letter, 1)]);
+    h.answer(blocker, Outcome::Done);
+    let open = h.open.remove(0);
+    assert_eq!(open.tokens, [event, letter], "both in one attempt");
+    let outcomes = [EVENT, Outcome::DeadLetter];
+    h.step(&[Input::Answered { attempt: open.attempt, outcomes: &outcomes, latency: LATENCY }]);
+    recall(&mut h, event);
+    assert!(released(&h).is_empty(), "the letter behind it is being written");
+    h.step(&[Input::Revoked { token: letter }]);
+    assert_eq!(released(&h), [event]);
+}

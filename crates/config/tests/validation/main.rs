@@ -3,6 +3,7 @@
 mod addresses;
 mod letters;
 mod names;
+mod pubsub;
 mod syntax;
 mod values;
 mod warnings;

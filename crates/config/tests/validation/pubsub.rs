@@ -2,36 +2,7 @@
 
 use postrider_config::{Broker, Loaded, SetBy, Source, parse};
 
-const BASE: &str = "\
-version: 1
-service: orders
-broker: local
-brokers:
-  local: { embedded: { path: ./data } }
-  kafka: { kafka: { bootstrap_servers: [\"kafka:9093\"] } }
-topics:
-  orders.created: { types: [order.created] }
-  orders.paid: {}
-subscriptions:
-  billing:
-    topic: orders.created
-    to: http://127.0.0.1:8080/events
-";
-
-fn load(text: &str) -> Result<Loaded, String> {
-    let source = Source { name: "t".to_owned(), text: text.to_owned() };
-    let refused = |errors: postrider_config::Errors| {
-        let one = |error: &postrider_config::Error| {
-            let place = error
-                .place
-                .as_ref()
-                .map_or_else(String::new, |place| format!("{}:{}", place.line, place.column));
-            format!("{place} {} {}: {}", error.code, error.path, error.message)
-        };
-        errors.list.iter().map(one).collect::<Vec<_>>().join("\n")
-    };
-    parse(&[source], &|_| None).map_err(refused)
-}
+use super::{BASE, load};
 
 /// The base with Pub/Sub beside the other brokers, and these of its keys.
 fn with_pubsub(keys: &str) -> String {

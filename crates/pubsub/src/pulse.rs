@@ -87,7 +87,7 @@ impl Pulse {
         }
     }
 
-    /// A request is under way until the guard is dropped.
+    /// So many more requests wait for an answer, until they have [waited](Self::waited).
     pub(crate) fn wait(&self, requests: usize) {
         self.waiting.fetch_add(requests, Ordering::Relaxed);
     }

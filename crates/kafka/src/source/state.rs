@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use broker::{Credit, Delivery, Error, Gap, Input, Lag, Lease, Note, Payload, Position, Settle};
+use broker::{Credit, Delivery, Error, Gap, Input, Lag, Lease, Note, Payload, Position, Settle, Slots};
 
 use super::commit::Commits;
 use super::moves::Command;
 use super::partition::Partition;
 use super::rewind::Mark;
-use super::slots::{Held, Received, Slots};
+use super::slots::{Held, Received};
 use crate::group::Committed;
 
 /// Most inputs of one poll, so that a long backlog does not keep its task from settling.
@@ -37,7 +37,7 @@ pub(super) struct State {
     /// The caller has gone away: nobody settles what is held.
     pub(super) abandoned: bool,
     pub(super) credit: Credit,
-    pub(super) slots: Slots,
+    pub(super) slots: Slots<Held>,
     pub(super) partitions: BTreeMap<u32, Partition>,
     /// What stood committed of partitions that went, where that was known to be of another log.
     pub(super) distrusted: BTreeMap<u32, Committed>,
@@ -167,9 +167,8 @@ impl State {
         let (note, published_ms) = (partition.note(offset), received.published_ms);
         let payload = Payload::Here(received.record.clone());
         let key = received.record.key.clone().filter(|_| self.ordered);
-        let held =
-            Held { partition: number, key: key.as_ref().map(broker::Key::digest), recalled: false, received };
-        let lease = self.slots.take(held);
+        let digest = key.as_ref().map(broker::Key::digest);
+        let lease = self.slots.take(Held { partition: number, recalled: false, received }, digest, bytes);
         let position = Position::Pair(number, offset);
         Some(Delivery { lease, position, key, note, published_ms, bytes, payload })
     }
@@ -207,7 +206,7 @@ impl State {
         let (records, bytes) = (&mut self.queued_records, &mut self.queued_bytes);
         // A key has moved to another partition where the topic has grown or producers differ, and so its tail is in several.
         let mut from = Vec::new();
-        let count = self.slots.free_with_tail(lease, |held| {
+        let count = self.slots.free_with_tail(lease, |_, held| {
             if from.last() != Some(&held.partition) {
                 from.push(held.partition);
             }

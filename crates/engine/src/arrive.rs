@@ -1,7 +1,7 @@
 //! Leases that begin and end at the source's will, and the drain that gives them back.
 
 use crate::deliveries::{Delivery, Handle, State};
-use crate::lanes::LaneId;
+use crate::lanes::{Lane, LaneId};
 use crate::list::NONE;
 use crate::{Action, Actions, Engine, Ordering, SourceId, Token};
 
@@ -37,11 +37,31 @@ impl Engine {
             return;
         };
         let Delivery { lane, link, .. } = self.deliveries[at];
-        if lane != LaneId::NONE && link.next != NONE && !self.lanes[lane].broken {
-            self.lanes[lane].broken = true;
-            self.broken.push(lane);
+        if lane != LaneId::NONE && link.next != NONE {
+            self.break_behind(at, lane);
         }
         self.forget(at, actions);
+    }
+
+    /// What stands behind this delivery, whose lease is dead, has to go back.
+    fn break_behind(&mut self, at: Handle, lane: LaneId) {
+        let Lane { broken, mending, .. } = self.lanes[lane];
+        // A driver that revokes a key's tail goes from its front or from its end: then there is nothing to search.
+        if broken != at.0 && (broken == NONE || self.comes_before(at, broken)) {
+            self.lanes[lane].broken = self.deliveries[at].link.next;
+        }
+        if !mending {
+            self.lanes[lane].mending = true;
+            self.broken.push(lane);
+        }
+    }
+
+    fn comes_before(&self, at: Handle, other: u32) -> bool {
+        let mut next = self.deliveries[at].link.next;
+        while next != NONE && next != other {
+            next = self.deliveries[Handle(next)].link.next;
+        }
+        next == other
     }
 
     /// A source ended: its leases are dead, and attempts that nobody needs any longer are abandoned.
@@ -82,11 +102,17 @@ impl Engine {
         let mut kept = 0;
         for i in 0..self.broken.len() {
             let lane = self.broken[i];
-            if !self.lanes.is_live(lane) || !self.lanes[lane].broken {
+            if !self.lanes.is_live(lane) {
                 continue;
             }
             if self.lanes[lane].attempt == NONE {
-                self.release_idle_tail(lane, actions);
+                self.release_broken(lane, actions);
+            }
+            if !self.lanes.is_live(lane) {
+                continue;
+            }
+            if self.lanes[lane].broken == NONE {
+                self.lanes[lane].mending = false;
             } else {
                 self.broken[kept] = lane;
                 kept += 1;
@@ -95,17 +121,18 @@ impl Engine {
         self.broken.truncate(kept);
     }
 
-    /// Releases what of a lane has nothing under way behind it. Before that stands at most a dead letter that is being
-    /// written: its delivery ends by itself, and nothing is left that could pass the one that comes again.
-    fn release_idle_tail(&mut self, lane: LaneId, actions: &mut Actions) {
+    /// Releases what is broken of a lane and has nothing under way behind it. Before that stands at most a dead letter
+    /// that is being written: its delivery ends by itself, and nothing is left that could pass the one that comes again.
+    fn release_broken(&mut self, lane: LaneId, actions: &mut Actions) {
         while self.lanes.is_live(lane)
+            && self.lanes[lane].broken != NONE
             && let Some(last) = self.lanes[lane].queue.tail().map(Handle)
             && self.deliveries[last].is_idle()
         {
             self.release(last, actions);
         }
         if self.lanes.is_live(lane) {
-            self.lanes[lane].broken = false;
+            self.lanes[lane].broken = NONE;
             self.refresh(lane);
         }
     }

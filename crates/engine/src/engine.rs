@@ -36,7 +36,7 @@ pub struct Engine {
     pub(crate) lettering: u32,
     /// Lanes that stand still after a dead letter.
     pub(crate) stopped: u32,
-    /// Lanes marked broken since the last step's end.
+    /// Lanes of which a part has to go back, and some of which it has gone.
     pub(crate) broken: Vec<LaneId>,
     /// What was recalled and has ended since the last step's end, with its lane.
     pub(crate) returning: Vec<(Handle, LaneId)>,
@@ -200,8 +200,12 @@ impl Engine {
             State::Ready | State::Open | State::Vacant => {}
         }
         if delivery.lane != LaneId::NONE {
-            self.lanes[delivery.lane].recalled -= u32::from(delivery.marks.recalled());
-            self.lanes[delivery.lane].queue.remove(&mut self.deliveries, at.0);
+            let lane = &mut self.lanes[delivery.lane];
+            lane.recalled -= u32::from(delivery.marks.recalled());
+            if lane.broken == at.0 {
+                lane.broken = delivery.link.next;
+            }
+            lane.queue.remove(&mut self.deliveries, at.0);
         }
         self.deliveries.vacate(at);
         if delivery.lane != LaneId::NONE {

@@ -77,6 +77,43 @@ fn a_driver_that_revokes_a_keys_whole_tail_is_told_nothing() {
 }
 
 #[test]
+fn what_stands_before_a_revoked_tail_stays_and_so_does_what_comes_after_it() {
+    for backwards in [false, true] {
+        let mut h = Harness::new(policy());
+        h.step(&[Input::Pause]);
+        let tokens = h.arrive(0, &[1, 1, 1, 1, 1]);
+        let mut inputs: Vec<Input<'_>> =
+            tokens[2..].iter().map(|token| Input::Revoked { token: *token }).collect();
+        if backwards {
+            inputs.reverse();
+        }
+        let again = Token { source: SOURCE, slot: 9, generation: 1 };
+        inputs.push(arrived(again, 1));
+        h.step(&inputs);
+        h.step(&[Input::Resume]);
+        assert_eq!(h.count(|action| matches!(action, Action::Release { .. })), 0);
+        for token in [tokens[0], tokens[1], again] {
+            assert_eq!(h.in_flight(), [token]);
+            h.answer(token, Outcome::Done);
+        }
+    }
+}
+
+#[test]
+fn behind_two_revoked_deliveries_all_goes_back_from_the_earlier_one_on() {
+    for order in [[1, 3], [3, 1]] {
+        let mut h = Harness::new(policy());
+        h.step(&[Input::Pause]);
+        let tokens = h.arrive(0, &[1, 1, 1, 1, 1]);
+        h.step(&order.map(|at| Input::Revoked { token: tokens[at] }));
+        let released: Vec<Action> = [4, 2].map(|at| Action::Release { token: tokens[at] }).into();
+        assert_eq!(h.said[..2], released);
+        h.step(&[Input::Resume]);
+        assert_eq!(h.in_flight(), [tokens[0]], "nothing was revoked before it");
+    }
+}
+
+#[test]
 fn a_slot_that_is_handed_out_again_ends_its_older_lease() {
     let mut h = Harness::new(policy());
     let old = h.arrive(0, &[1])[0];

@@ -22,6 +22,8 @@ pub(super) struct Session {
     used_bytes: u64,
     held: BTreeMap<u64, u32>,
     held_by_key: BTreeMap<(u32, u64), u32>,
+    /// By position, what has been handed out.
+    handed_out: Vec<bool>,
     /// Unsettled and not held, by position.
     pending: VecDeque<Pending>,
     /// Recalls whose time is not over.
@@ -102,6 +104,7 @@ impl Session {
             used_bytes: 0,
             held: BTreeMap::new(),
             held_by_key: BTreeMap::new(),
+            handed_out: Vec::new(),
             unseen: opening.caught_up.then(|| pending.iter().map(|it| it.position).collect()),
             pending,
             recalls: Vec::new(),
@@ -197,6 +200,15 @@ impl Session {
     pub(super) fn held(&self, lease: Lease, any_generation: bool) -> Option<u64> {
         let slot = self.slots.get(lease.slot as usize)?;
         (slot.generation == lease.generation || any_generation).then_some(slot.held?.position)
+    }
+
+    /// Notes that a position is handed out. Whether it was before.
+    pub(super) fn handed_out(&mut self, position: u64) -> bool {
+        let at = position as usize;
+        if self.handed_out.len() <= at {
+            self.handed_out.resize(at + 1, false);
+        }
+        std::mem::replace(&mut self.handed_out[at], true)
     }
 
     pub(super) fn held_positions(&self) -> impl Iterator<Item = u64> + '_ {

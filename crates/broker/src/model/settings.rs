@@ -73,7 +73,8 @@ pub struct Faults {
     /// 1 hands out in append order. Line 2 and [`Source`](crate::Source) order within a key only.
     pub shuffle: usize,
     /// Chance, per hand-out, that a held position is handed out once more, superseding its lease (line 5). The held
-    /// tail of its key is revoked and follows it.
+    /// tail of its key is revoked and follows it. An eighth of it where the source has handed the position out before:
+    /// else long tails, which come again, would bring about more and more of it without end.
     pub duplicate: f64,
     /// Chance, per poll, that fewer inputs come than could.
     pub short_poll: f64,

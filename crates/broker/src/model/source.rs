@@ -36,7 +36,8 @@ impl Model {
         {
             room -= 1;
             self.hand_out(source, position, into);
-            if self.chance(self.settings.faults.duplicate) {
+            let again = self.session(source)?.handed_out(position);
+            if self.chance(self.settings.faults.duplicate / if again { 8.0 } else { 1.0 }) {
                 self.duplicate(source, into);
             }
         }

@@ -37,6 +37,7 @@ impl Figure {
             Self::PeakMb => "peak_mb",
             Self::DiskMb => "disk_mb",
             Self::ReadyMs => "ready_ms",
+            Self::DeliveredS => "delivered_s",
         }
     }
 
@@ -50,6 +51,7 @@ impl Figure {
             Self::PeakMb => "peak MB",
             Self::DiskMb => "disk MB",
             Self::ReadyMs => "ready after ms",
+            Self::DeliveredS => "delivered after s",
         }
     }
 
@@ -58,9 +60,12 @@ impl Figure {
             Self::EventsPerSecond => format!("{value:.0}"),
             Self::CpuPerEventUs if value < 100.0 => format!("{value:.2}"),
             Self::LatencyP50Ms | Self::LatencyP99Ms => format!("{value:.2}"),
-            Self::CpuPerEventUs | Self::ResidentMb | Self::PeakMb | Self::DiskMb | Self::ReadyMs => {
-                format!("{value:.1}")
-            }
+            Self::CpuPerEventUs
+            | Self::ResidentMb
+            | Self::PeakMb
+            | Self::DiskMb
+            | Self::ReadyMs
+            | Self::DeliveredS => format!("{value:.1}"),
         }
     }
 }

@@ -34,6 +34,8 @@ pub(crate) enum Figure {
     DiskMb,
     /// From the start of the process to its first `/readyz` that says 200.
     ReadyMs,
+    /// From a command to the first event delivered.
+    DeliveredS,
 }
 
 pub(crate) type Sample = Vec<(Figure, f64)>;

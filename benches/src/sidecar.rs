@@ -211,12 +211,12 @@ impl Setup {
 }
 
 /// An address that was free a moment ago.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 /// A command that is killed when we are (where there is `setpriv`, which becomes the program: the process id is its own).
-fn bound_to_us(words: &[OsString]) -> Result<Command> {
+pub(crate) fn bound_to_us(words: &[OsString]) -> Result<Command> {
     let (program, arguments) = words.split_first().context("a command has a program")?;
     let tried = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).status();
     let mut command = if tried.is_ok_and(|status| status.success()) {

@@ -1,6 +1,7 @@
 //! The benchmarks, one file each (or one file for a few of a kind).
 
 mod batch;
+mod cold;
 mod deliver;
 mod latency;
 mod log;
@@ -93,6 +94,7 @@ pub(crate) fn all() -> Vec<Box<dyn Benchmark>> {
     all.push(Box::new(steady::Steady));
     all.push(Box::new(memory::Memory));
     all.push(Box::new(start::Start));
+    all.push(Box::new(cold::Cold));
     all
 }
 

@@ -135,7 +135,10 @@ impl Engine {
             _ if self.deliveries[at].marks.recalled() => false,
             lane => {
                 let lane = &self.lanes[lane];
-                lane.queue.head() == Some(at.0) && lane.attempt == NONE && !lane.stopped && lane.broken == NONE
+                lane.queue.head() == Some(at.0)
+                    && lane.attempt == NONE
+                    && !lane.stopped
+                    && lane.broken == NONE
             }
         }
     }

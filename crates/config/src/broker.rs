@@ -147,7 +147,7 @@ table! {
 table! {
     /// How long deliveries are held on Pub/Sub.
     pub struct Lease: Default {
-        /// How far a lease is extended at a time. What a killed process held comes again after this.
+        /// How far a lease is extended at a time, at most `max`. What a killed process held comes again after this.
         pub extension: Duration = Duration::from_secs(10) => Duration::from_secs(10)..=Duration::from_secs(600),
         /// How long a delivery is held at the most. It is given back then, and taken again.
         pub max: Duration = Duration::from_secs(3_600) => Duration::from_secs(60)..=Duration::from_secs(86_400),

@@ -61,6 +61,13 @@ impl Config {
         own.is_none_or(|own| own == broker)
     }
 
+    /// Whether two configured topics would be on different brokers with `broker` switched to this one.
+    pub(crate) fn are_apart(&self, one: &str, other: &str, broker: &str) -> bool {
+        let there =
+            |topic| self.topics.get(topic).and_then(|topic| topic.broker.as_deref()).unwrap_or(broker);
+        there(one) != there(other)
+    }
+
     /// The name of the broker that topics are on unless they say otherwise: `broker`, or the only one there is.
     pub fn default_broker(&self) -> &str {
         let only = || self.brokers.keys().next().map_or("", String::as_str);

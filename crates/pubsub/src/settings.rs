@@ -99,6 +99,12 @@ impl Settings {
         within("lease", self.lease, LEASE);
         within("lease_max", self.lease_max, LEASE_MAX);
         within("linger", self.linger, [Duration::ZERO, LINGER_MAX]);
+        if self.lease > self.lease_max {
+            wrong.push((
+                "lease",
+                format!("{:?} is longer than the longest lease, {:?}", self.lease, self.lease_max),
+            ));
+        }
         if self.streams == 0 || self.streams > STREAMS_MAX {
             wrong.push(("streams", format!("{} is not between 1 and {STREAMS_MAX}", self.streams)));
         }

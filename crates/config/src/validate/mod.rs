@@ -15,6 +15,7 @@ use crate::path::Path;
 use crate::source::{At, Source};
 use crate::suggest;
 use crate::tree::Config;
+use crate::units::Duration;
 
 /// Adds what is wrong with the tree to the context's errors, and gives what is odd but legal.
 pub(crate) fn validate(config: &Config, root: &Node, cx: &mut Context) -> Vec<Odd> {
@@ -100,6 +101,24 @@ impl Check<'_> {
 
     fn is_written(&self, path: &Path) -> bool {
         self.root.find(path).is_some()
+    }
+
+    /// Reports two keys of a table of which the first is longer than the second, at the first that is written; not where
+    /// one of them could not be read, as nothing is known then.
+    fn not_longer(
+        &mut self,
+        table: &Path,
+        [(short, least), (long, most)]: [(&str, Duration); 2],
+        hint: &str,
+    ) {
+        let paths = [short, long].map(|key| table.key(key));
+        if least <= most || paths.iter().any(|path| self.has_error(path)) {
+            return;
+        }
+        if let Some(path) = paths.iter().find(|path| self.is_written(path)) {
+            let message = format!("`{short}` must not be longer than `{long}`");
+            self.error(Code::Conflict, path, message, hint);
+        }
     }
 
     fn name(&mut self, path: &Path, name: &str, grammar: fn(&str) -> Result<(), String>) {

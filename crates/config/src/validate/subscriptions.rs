@@ -122,6 +122,20 @@ fn dead_letter(check: &mut Check<'_>, path: &Path, name: &str, subscription: &Su
                 "dead letters must stay on the topic's broker, `{broker}`, and this topic is on `{other}`"
             );
             check.error(Code::Conflict, &written, message, "A redrive reads both.");
+        } else if config.topics.contains_key(&subscription.topic)
+            && let Some(apart) =
+                config.brokers.keys().find(|broker| config.are_apart(&subscription.topic, &letters, broker))
+        {
+            let message = format!(
+                "dead letters must stay on the topic's broker, and with `broker: {apart}` `{}` and this topic would be apart",
+                subscription.topic
+            );
+            check.error(
+                Code::Conflict,
+                &written,
+                message,
+                "Give both topics the same `broker:`, or neither.",
+            );
         } else if subscription.dead_letter.topic.is_none() {
             let message = "a configured topic has the name of this subscription's dead letters";
             check.error(Code::Conflict, path, message, "Rename the topic, or set `dead_letter.topic`.");
@@ -177,28 +191,10 @@ fn dead_letters_apart<'a>(
 }
 
 fn policy(check: &mut Check<'_>, path: &Path, subscription: &Subscription) {
-    let retry = path.key("retry");
-    if subscription.retry.initial > subscription.retry.max
-        && let Some(path) = culprit(check, &retry, ["initial", "max"])
-    {
-        check.error(
-            Code::Conflict,
-            &path,
-            "`initial` must not be longer than `max`",
-            "Waits grow from the one to the other.",
-        );
-    }
-    let breaker = path.key("breaker");
-    if subscription.breaker.open > subscription.breaker.open_max
-        && let Some(path) = culprit(check, &breaker, ["open", "open_max"])
-    {
-        check.error(
-            Code::Conflict,
-            &path,
-            "`open` must not be longer than `open_max`",
-            "Waits grow from the one to the other.",
-        );
-    }
+    let grow = "Waits grow from the one to the other.";
+    let (retry, breaker) = (&subscription.retry, &subscription.breaker);
+    check.not_longer(&path.key("retry"), [("initial", retry.initial), ("max", retry.max)], grow);
+    check.not_longer(&path.key("breaker"), [("open", breaker.open), ("open_max", breaker.open_max)], grow);
     let window = path.key("window").key("initial");
     if subscription.window.initial > subscription.concurrency && check.is_written(&window) {
         check.warn(
@@ -234,12 +230,4 @@ fn buffer(check: &mut Check<'_>, subscription: &Path, settings: &Subscription) {
     {
         check.warn(&subscription.key("mode"), "a batch is larger than the buffer, and is never filled");
     }
-}
-
-/// The one of two keys to mark: the first that is written down. `None` where one could not be read, and nothing is known.
-fn culprit(check: &Check<'_>, table: &Path, keys: [&str; 2]) -> Option<Path> {
-    let paths = keys.map(|key| table.key(key));
-    let readable = !paths.iter().any(|path| check.has_error(path));
-    let written = paths.iter().find(|path| check.is_written(path)).cloned();
-    written.filter(|_| readable)
 }

@@ -26,6 +26,35 @@ fn dead_letters_go_elsewhere() {
     );
 }
 
+/// The topic and its dead letters, where either may be pinned to a broker; `local` is the one in use.
+fn pinned(topic: &str, letters: &str) -> String {
+    let text = BASE
+        .replace("types: [order.created]", topic)
+        .replace("orders.paid: {}", &format!("letters: {{ {letters} }}"))
+        .replace("    to:", "    dead_letter: { topic: letters }\n    to:");
+    load(&text).map_or_else(|said| said, |_| "it loads".to_owned())
+}
+
+#[test]
+fn dead_letters_stay_beside_their_topic_whichever_broker_is_in_use() {
+    let refused = |broker: &str| {
+        format!(
+            "13:27 config_conflict subscriptions.billing.dead_letter.topic: dead letters must stay on the topic's broker, and \
+             with `broker: {broker}` `orders.created` and this topic would be apart"
+        )
+    };
+    assert_eq!(pinned("", "broker: local"), refused("kafka"), "the switch would be refused");
+    assert_eq!(pinned("broker: local", ""), refused("kafka"));
+    assert_eq!(pinned("", ""), "it loads");
+    assert_eq!(pinned("broker: local", "broker: local"), "it loads");
+    assert_eq!(pinned("broker: kafka", "broker: kafka"), "it loads", "whatever the others are on");
+    assert_eq!(
+        pinned("broker: kafka", "broker: local"),
+        "13:27 config_conflict subscriptions.billing.dead_letter.topic: dead letters must stay on the topic's broker, \
+         `kafka`, and this topic is on `local`"
+    );
+}
+
 /// The base with a second subscription, and these keys in the two.
 fn two(billing: &str, shipping: &str) -> Result<Loaded, String> {
     let billing = BASE.replace("    to:", &format!("{billing}    to:"));

@@ -48,6 +48,11 @@ fn what_pubsub_takes_is_judged_key_by_key() {
              7:80 config_bad_value brokers.google.pubsub.streams: `streams` must be between 1 and 32\n\
              7:92 config_bad_value brokers.google.pubsub.linger: `linger` must be between 0s and 1s",
         ),
+        (
+            "project: p, lease: { extension: 61s, max: 1m }",
+            "7:55 config_conflict brokers.google.pubsub.lease.extension: `extension` must not be longer than `max`",
+        ),
+        ("project: p, lease: { extension: 60s, max: 1m }", "it loads"),
         ("project: \"example.com:shop\", emulator: \"[::1]:8085\", labels: { team: \"\" }", "it loads"),
     ] {
         let said = load(&with_pubsub(keys)).map_or_else(|said| said, |_| "it loads".to_owned());

@@ -42,6 +42,9 @@ pub(super) fn check(check: &mut Check<'_>, path: &Path, pubsub: &Pubsub) {
         let hint = "Leave it out for topics that keep nothing.";
         check.error(Code::BadValue, &path.key("topic_retention"), message, hint);
     }
+    let lease = &pubsub.lease;
+    let hint = "A lease is extended again and again, and ends with `max`.";
+    check.not_longer(&path.key("lease"), [("extension", lease.extension), ("max", lease.max)], hint);
     labels(check, &path.key("labels"), pubsub);
 }
 

@@ -10,7 +10,7 @@ pub struct Status {
     pub to: String,
     /// `pending`, `running`, `paused`, `draining`, `drained`, `failed`. What is drained shows the lag of that moment.
     pub state: String,
-    /// Why it is pending, paused or failed.
+    /// Why it is pending, paused or failed, or what holds it up while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub lag: u64,

@@ -29,7 +29,8 @@ const WRITING_MAX: usize = 32;
 /// What became of a dead letter.
 struct Lettered {
     token: Token,
-    written: bool,
+    /// Or why it is not.
+    written: Result<(), String>,
 }
 
 /// Why and after what a delivery is given up.
@@ -58,11 +59,13 @@ pub(super) struct Letters {
     room: Arc<Room>,
     writing: FuturesUnordered<BoxFuture<'static, Lettered>>,
     waiting: VecDeque<Wanted>,
+    /// The one that last failed, and why.
+    failed: Option<(Token, String)>,
 }
 
 impl Letters {
     pub(super) fn new() -> Self {
-        Self { room: Room::new(), writing: FuturesUnordered::new(), waiting: VecDeque::new() }
+        Self { room: Room::new(), writing: FuturesUnordered::new(), waiting: VecDeque::new(), failed: None }
     }
 }
 
@@ -118,7 +121,7 @@ impl Actor<'_> {
         self.letters.writing.push(Box::pin(write.map(move |written| {
             let written = written.unwrap_or_else(|_| {
                 tracing::error!("writing a dead letter panicked; its event waits");
-                false
+                Err("a panic".to_owned())
             });
             Lettered { token, written }
         })));
@@ -130,33 +133,42 @@ impl Actor<'_> {
             Pin::new(&mut self.letters.writing).poll_next(cx)
         {
             any = true;
-            if written {
+            let is_written = written.is_ok();
+            self.letters.failed = written.err().map(|why| (token, why));
+            if is_written {
                 self.counts.dead_lettered += 1;
                 if let Some(slot) = self.feed_of(token).and_then(|(feed, _)| feed.held.get_mut(token)) {
                     slot.letter = LetterState::Durable;
                 }
             }
-            self.inputs.push(Input::DeadLettered { token, written });
+            self.inputs.push(Input::DeadLettered { token, written: is_written });
         }
         any
     }
+
+    /// Why dead letters cannot be written: as long as the one that last failed is still to be.
+    pub(super) fn letter_trouble(&self) -> Option<String> {
+        let (token, why) = self.letters.failed.as_ref()?;
+        let slot = self.feeds[usize::from(token.source.0)].as_ref()?.held.get(*token)?;
+        (slot.letter == LetterState::Wanted).then(|| format!("a dead letter cannot be written: {why}"))
+    }
 }
 
-/// Loads the record and publishes it with its letter. Whether that is durable.
+/// Loads the record and publishes it with its letter. Returns when that is durable, or why it is not.
 async fn write(
     endpoint: &Endpoint,
     publisher: &Publisher,
     topic: &Topic,
     verdict: Verdict,
     record: Load,
-) -> bool {
+) -> Result<(), String> {
     let subscription = &*endpoint.name;
     let record = match record.await_record().await {
         Ok(record) => Arc::unwrap_or_clone(record),
         Err(error) => {
             let error = format!("it cannot be read from the broker: {error}");
             endpoint.telemetry.tell(Happened::DeadLetterFailed { subscription, id: "", error: &error });
-            return false;
+            return Err(error);
         }
     };
     let (id, trace) = (id_of(&record.body).to_owned(), trace_of(&record));
@@ -176,7 +188,7 @@ async fn write(
             endpoint.telemetry.tell(Happened::DeadLetterFailed { subscription, id: &id, error });
         }
     }
-    written.is_ok()
+    written
 }
 
 impl Verdict {

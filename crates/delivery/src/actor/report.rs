@@ -128,11 +128,11 @@ impl Actor<'_> {
         Some(feed.source.parts().into_iter().map(Part::from).collect())
     }
 
-    /// Why nothing comes, where the broker is the reason.
+    /// Why nothing comes or nothing goes, where the broker is the reason.
     fn trouble(&self) -> Option<String> {
         let feed = self.feeds[usize::from(TOPIC.0)].as_ref()?;
         let resting = feed.trouble.as_ref().filter(|_| feed.resting_until.is_some());
-        resting.cloned().or_else(|| match self.life.spec.driver.health() {
+        resting.cloned().or_else(|| self.letter_trouble()).or_else(|| match self.life.spec.driver.health() {
             Health::Down { reason, .. } => Some(reason),
             Health::Up => None,
         })

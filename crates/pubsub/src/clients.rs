@@ -1,21 +1,18 @@
 //! Google's clients, made once a driver.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Error, ErrorKind};
-use google_cloud_auth::credentials::{
-    Builder, Credentials, anonymous, external_account, impersonated, service_account, user_account,
-};
 use google_cloud_gax::options::RequestOptionsBuilder as _;
+use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_pubsub::client::{BasePublisher, Subscriber, SubscriptionAdmin, TopicAdmin};
-use serde_json::Value;
 
+use crate::credentials;
 use crate::publish::Patience;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 
-/// How long an administrative question waits for its answer, its repetitions included.
+/// How long an administrative question waits for its answer. Whoever asks repeats it, and tells why.
 pub(crate) const ASK: Duration = Duration::from_secs(10);
 /// How long the question whether anybody is there waits.
 const PROBE: Duration = Duration::from_secs(3);
@@ -29,11 +26,11 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Makes the clients. Nothing is reached for yet but the files of credentials.
+    /// Makes the clients. Nothing is reached for yet but where credentials come from.
     pub(crate) async fn new(settings: &Settings, patience: &Arc<Patience>) -> Result<Self, Error> {
         // Whoever installed one before has decided.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let credentials = credentials(settings)?;
+        let credentials = credentials::make(settings).await?;
         let endpoint = match &settings.emulator {
             Some(emulator) => Some(format!("http://{emulator}")),
             None => settings.endpoint.clone(),
@@ -45,8 +42,10 @@ impl Clients {
             .with_credentials(credentials.clone())
             .with_retry_policy(Arc::clone(patience) as Arc<dyn google_cloud_gax::retry_policy::RetryPolicy>);
         let mut subscriber = Subscriber::builder().with_credentials(credentials.clone());
-        let mut topics = TopicAdmin::builder().with_credentials(credentials.clone());
-        let mut subscriptions = SubscriptionAdmin::builder().with_credentials(credentials);
+        let mut topics =
+            TopicAdmin::builder().with_credentials(credentials.clone()).with_retry_policy(NeverRetry);
+        let mut subscriptions =
+            SubscriptionAdmin::builder().with_credentials(credentials).with_retry_policy(NeverRetry);
         if let Some(endpoint) = endpoint {
             publisher = publisher.with_endpoint(endpoint.clone());
             subscriber = subscriber.with_endpoint(endpoint.clone());
@@ -71,38 +70,4 @@ impl Clients {
             Err(_) => Some(format!("it did not answer within {PROBE:?}")),
         }
     }
-}
-
-fn credentials(settings: &Settings) -> Result<Credentials, Error> {
-    if settings.emulator.is_some() {
-        return Ok(anonymous::Builder::new().build());
-    }
-    let denied = |what: &str, error: &dyn std::fmt::Display| {
-        let hint = "set GOOGLE_APPLICATION_CREDENTIALS or `credentials.file`, or run where Workload Identity gives some";
-        Error::new(ErrorKind::Denied, format!("{what}: {error}; {hint}"))
-    };
-    match &settings.credentials {
-        settings::Credentials::Default => Builder::default()
-            .build()
-            .map_err(|error| denied("there are no application-default credentials", &error)),
-        settings::Credentials::File(path) => {
-            let what = format!("the credentials in {} cannot be used", path.display());
-            from_file(path).map_err(|error| denied(&what, &error))
-        }
-    }
-}
-
-/// A credentials file says what kind it is.
-fn from_file(path: &Path) -> Result<Credentials, String> {
-    let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    let json: Value = serde_json::from_slice(&text).map_err(|error| format!("it is no JSON: {error}"))?;
-    let kind = json.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let built = match kind.as_str() {
-        "service_account" => service_account::Builder::new(json).build(),
-        "authorized_user" => user_account::Builder::new(json).build(),
-        "external_account" => external_account::Builder::new(json).build(),
-        "impersonated_service_account" => impersonated::Builder::new(json).build(),
-        other => return Err(format!("its `type` is `{other}`, which is none of Google's")),
-    };
-    built.map_err(|error| error.to_string())
 }

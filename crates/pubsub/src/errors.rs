@@ -1,10 +1,17 @@
 //! What Google's client reports, as what a caller may do about it.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 
 use broker::{Error, ErrorKind};
+use google_cloud_auth::errors::CredentialsError;
 use google_cloud_gax::error::Error as Gax;
 use google_cloud_gax::error::rpc::Code;
+
+use crate::credentials::HINT;
+
+/// Why something cannot be created in a project.
+pub(crate) const NO_PROJECT: &str =
+    "its project (`project`) does not exist, or this identity may not know of it";
 
 /// The code of an answer of the service's, over gRPC or over HTTP.
 pub(crate) fn code(error: &Gax) -> Option<Code> {
@@ -48,16 +55,32 @@ pub(crate) fn words(error: &Gax) -> String {
     if let Some(status) = error.status() {
         return format!("{} ({})", status.message, status.code.name());
     }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = inner.source();
+    if error.is_authentication() {
+        return format!("there is no token: {}", no_token(error));
     }
-    text
+    chain(error)
+}
+
+/// An error, and behind it what of its causes it does not say itself.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    causes(error).map(ToString::to_string).fold(String::new(), |text, more| match text.as_str() {
+        "" => more,
+        text if text.contains(&more) => text.to_owned(),
+        text => format!("{text}: {more}"),
+    })
+}
+
+/// Why there is no token, without what the layers of Google's client add: that there is none, and whether they go on.
+pub(crate) fn no_token(error: &(dyn StdError + 'static)) -> String {
+    let why = causes(error).filter(|error| error.is::<CredentialsError>()).last().unwrap_or(error);
+    chain(why)
+        .replace(" but future attempts may succeed", "")
+        .replace(" and future attempts will not succeed", "")
+}
+
+/// The error and its causes, the innermost last.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| (**error).source())
 }
 
 /// What was tried failed: `what` is the beginning of a sentence, `permission` what it takes.
@@ -71,7 +94,7 @@ pub(crate) fn error(what: &str, permission: &str, error: &Gax) -> Error {
             "; the credentials were not accepted: see `credentials`, or GOOGLE_APPLICATION_CREDENTIALS".into()
         }
         None if error.is_authentication() => {
-            "; set GOOGLE_APPLICATION_CREDENTIALS or `credentials.file`, or run where Workload Identity gives some".into()
+            format!("; {HINT}")
         }
         _ => String::new(),
     };

@@ -17,11 +17,13 @@
 //! Only this crate names Google's libraries.
 
 mod clients;
+mod credentials;
 mod driver;
 mod errors;
 mod look;
 mod monitor;
 mod names;
+mod permissions;
 mod project;
 mod publish;
 mod pulse;

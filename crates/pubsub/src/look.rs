@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::project::Project;
 use crate::source::now_ms;
-use crate::{errors, record};
+use crate::{errors, permissions, record};
 
 /// How long the first message may take to come, and each further one.
 const FIRST: Duration = Duration::from_secs(4);
@@ -61,7 +61,7 @@ async fn look_through(
             Some(Ok(next)) => next,
             Some(Err(error)) => {
                 let what = format!("subscription {full} cannot be looked through");
-                break Err(errors::error(&what, "pubsub.subscriptions.consume", &error));
+                break Err(errors::error(&what, permissions::CONSUME, &error));
             }
             None => break Ok(false),
         };

@@ -9,9 +9,9 @@ use google_cloud_pubsub::model::{self, ExpirationPolicy};
 use google_cloud_wkt::Timestamp;
 
 use crate::clients::ASK;
-use crate::errors;
 use crate::project::Project;
 use crate::topics::{heard, wkt};
+use crate::{errors, permissions};
 
 /// The longest that a subscription keeps anything, and what that was before.
 const RETENTION_MAX: Duration = Duration::from_secs(31 * 86_400);
@@ -28,20 +28,21 @@ pub(crate) async fn ensure(project: &Project, subscription: &Subscription) -> Re
             Err(error) if errors::code(&error) == Some(Code::PermissionDenied) => {
                 return match look(project, &full).await {
                     Ok(found) => check(project, subscription, &found),
-                    Err(told) if told.kind == ErrorKind::NotFound => Err(errors::error(
-                        &what,
-                        "pubsub.subscriptions.create (and pubsub.topics.attachSubscription on its topic)",
-                        &error,
-                    )),
+                    Err(told) if told.kind == ErrorKind::NotFound => {
+                        Err(errors::error(&what, permissions::CREATE_SUBSCRIPTION, &error))
+                    }
                     Err(told) => Err(told),
                 };
             }
             Err(error) => {
-                return Err(errors::error(
-                    &what,
-                    "pubsub.subscriptions.create (and pubsub.topics.attachSubscription on its topic)",
-                    &error,
-                ));
+                let what = match errors::code(&error) {
+                    Some(Code::NotFound) => {
+                        let topic = project.topic(&subscription.topic);
+                        format!("{what}: its topic {topic} does not exist, or {}", errors::NO_PROJECT)
+                    }
+                    _ => what,
+                };
+                return Err(errors::error(&what, permissions::CREATE_SUBSCRIPTION, &error));
             }
         }
     }
@@ -126,7 +127,7 @@ async fn seek(project: &Project, full: &str, to: std::time::SystemTime) -> Resul
     let answer = request.with_attempt_timeout(ASK).send().await;
     heard(project, &answer);
     let what = format!("subscription {full} cannot be moved to where it is to begin");
-    answer.map(drop).map_err(|error| errors::error(&what, "pubsub.subscriptions.consume", &error))
+    answer.map(drop).map_err(|error| errors::error(&what, permissions::CONSUME, &error))
 }
 
 /// Dead letters are to be seen all at once, not one of a key after another; no order among them is promised.
@@ -146,7 +147,7 @@ pub(crate) async fn look(project: &Project, full: &str) -> Result<model::Subscri
         };
         errors::error(
             &format!("subscription {full} cannot be looked up{hint}"),
-            "pubsub.subscriptions.get",
+            permissions::SEE_SUBSCRIPTION,
             &error,
         )
     })

@@ -6,8 +6,8 @@ use google_cloud_gax::options::RequestOptionsBuilder as _;
 use google_cloud_wkt::Duration as WktDuration;
 
 use crate::clients::ASK;
-use crate::errors;
 use crate::project::Project;
+use crate::{errors, permissions};
 
 /// Makes sure of a topic. Where this identity may not look, it is taken to exist: publishing will tell.
 pub(crate) async fn ensure(project: &Project, name: &str) -> Result<(), Error> {
@@ -21,7 +21,11 @@ pub(crate) async fn ensure(project: &Project, name: &str) -> Result<(), Error> {
             Err(error) if errors::code(&error) == Some(Code::PermissionDenied) => {
                 return look(project, &full, Some(&error)).await;
             }
-            Err(error) => return Err(errors::error(&what, "pubsub.topics.create", &error)),
+            Err(error) if errors::code(&error) == Some(Code::NotFound) => {
+                let what = format!("topic {full} cannot be created: {}", errors::NO_PROJECT);
+                return Err(errors::error(&what, permissions::CREATE_TOPIC, &error));
+            }
+            Err(error) => return Err(errors::error(&what, permissions::CREATE_TOPIC, &error)),
         }
     }
     look(project, &full, None).await
@@ -52,7 +56,7 @@ async fn look(
     match (errors::code(&error), denied) {
         (Some(Code::NotFound), Some(denied)) => Err(errors::error(
             &format!("topic {full} does not exist and cannot be created"),
-            "pubsub.topics.create",
+            permissions::CREATE_TOPIC,
             denied,
         )),
         (Some(Code::NotFound), None) => {
@@ -60,10 +64,14 @@ async fn look(
             Err(Error::new(ErrorKind::NotFound, format!("topic {full} does not exist: {hint}")))
         }
         (Some(Code::PermissionDenied), _) => {
-            tracing::warn!(topic = full, "whether the topic exists cannot be seen without pubsub.topics.get");
+            tracing::warn!(
+                topic = full,
+                "whether the topic exists cannot be seen without {}",
+                permissions::SEE_TOPIC
+            );
             Ok(())
         }
-        _ => Err(errors::error(&what, "pubsub.topics.get", &error)),
+        _ => Err(errors::error(&what, permissions::SEE_TOPIC, &error)),
     }
 }
 

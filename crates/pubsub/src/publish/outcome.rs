@@ -5,7 +5,7 @@ use google_cloud_gax::error::rpc::Code;
 use google_cloud_pubsub::error::PublishError;
 
 use super::{RETRY_AFTER, unavailable};
-use crate::errors;
+use crate::{errors, permissions};
 
 /// What became of a record. `topic` is its full name.
 pub(super) fn of(answer: Result<String, PublishError>, topic: &str) -> Outcome {
@@ -33,7 +33,7 @@ fn failed(error: &google_cloud_gax::error::Error, topic: &str) -> Outcome {
         ),
         Some(Code::PermissionDenied | Code::Unauthenticated) => refused(
             RefusalKind::Denied,
-            format!("this identity may not publish to {topic}: grant it pubsub.topics.publish: {words}"),
+            format!("this identity may not publish to {topic}: grant it {}: {words}", permissions::PUBLISH),
         ),
         Some(Code::ResourceExhausted) => Outcome::Refused(Refusal {
             kind: RefusalKind::Overloaded,
@@ -45,6 +45,9 @@ fn failed(error: &google_cloud_gax::error::Error, topic: &str) -> Outcome {
         }
         Some(Code::FailedPrecondition) => {
             Outcome::Refused(unavailable(format!("Pub/Sub does not take it at present: {words}")))
+        }
+        None if error.is_authentication() && error.is_transient_and_before_rpc() => {
+            Outcome::Refused(unavailable(format!("there is no token to publish to {topic} with: {words}")))
         }
         None if error.is_authentication() => refused(
             RefusalKind::Denied,

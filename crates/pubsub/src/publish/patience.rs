@@ -32,8 +32,10 @@ impl Patience {
 
 impl RetryPolicy for Patience {
     fn on_error(&self, state: &RetryState, error: Error) -> RetryResult {
-        // Quota that is used up is told at once: the caller is to slow down, and nothing was written.
-        if state.attempt_count <= 1 && errors::code(&error) == Some(Code::ResourceExhausted) {
+        // Quota that is used up is told at once, for the caller to slow down, and so is that there are no credentials:
+        // nothing was written.
+        let told_at_once = errors::code(&error) == Some(Code::ResourceExhausted) || error.is_authentication();
+        if state.attempt_count <= 1 && told_at_once {
             return RetryResult::Permanent(error);
         }
         match RetryableErrors.on_error(state, error) {

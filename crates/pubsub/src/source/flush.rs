@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Reader;
 use crate::clients::ASK;
-use crate::errors;
+use crate::{errors, permissions};
 
 /// The client's period, and time for its request to leave.
 const SENT: Duration = Duration::from_millis(150);
@@ -74,7 +74,7 @@ impl Reader {
         match asked.with_attempt_timeout(ASK).send().await {
             Err(error) if !errors::is_answer(&error) => {
                 let what = format!("the settles of {} cannot be made sure of", self.full);
-                Err(errors::error(&what, "pubsub.subscriptions.get", &error))
+                Err(errors::error(&what, permissions::SEE_SUBSCRIPTION, &error))
             }
             _ => Ok(()),
         }

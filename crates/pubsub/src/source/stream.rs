@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Reader;
 use super::state::Received;
-use crate::{errors, record};
+use crate::{errors, permissions, record};
 
 /// A stream that nobody takes anything from for so long gives back what it holds: another process may have room.
 const STALLED: Duration = Duration::from_secs(30);
@@ -133,7 +133,7 @@ impl Reader {
     /// Whether this failure ends the source; any other is told and tried again.
     fn is_over(&self, error: &google_cloud_pubsub::Error) -> Option<Error> {
         let what = format!("subscription {} cannot be read", self.full);
-        let told = errors::error(&what, "pubsub.subscriptions.consume", error);
+        let told = errors::error(&what, permissions::CONSUME, error);
         if matches!(told.kind, ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unsupported) {
             return Some(told);
         }

@@ -22,6 +22,7 @@ use crate::webhook::patience;
 pub struct Postrider {
     setup: Setup,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     directory: TempDir,
     child: Option<Child>,
 }
@@ -48,8 +49,13 @@ impl Postrider {
         let directory =
             TempDir::with_prefix("postrider-test-").expect("the temporary directory can be written to");
         let config = directory.path().join("postrider.yaml").display().to_string();
-        let sidecar =
-            Self { setup, arguments: vec!["run".into(), "--config".into(), config], directory, child: None };
+        let sidecar = Self {
+            setup,
+            arguments: vec!["run".into(), "--config".into(), config],
+            environment: Vec::new(),
+            directory,
+            child: None,
+        };
         sidecar.write_config();
         sidecar
     }
@@ -116,6 +122,11 @@ impl Postrider {
         self.write_config();
     }
 
+    /// Sets a variable of its environment, from the next start on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts it without waiting for anything.
     pub fn launch(&mut self) {
         assert!(self.child.is_none(), "the sidecar runs already");
@@ -124,7 +135,13 @@ impl Postrider {
         let mut command = binary::command();
         command.args(&self.arguments).current_dir(self.directory.path());
         // Nothing of the tester's environment decides what is tested.
-        command.env_remove("POSTRIDER_CONFIG").env_remove("POSTRIDER_ADMIN").env("NO_COLOR", "1");
+        for name in
+            ["POSTRIDER_CONFIG", "POSTRIDER_ADMIN", "PUBSUB_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"]
+        {
+            command.env_remove(name);
+        }
+        command.env("NO_COLOR", "1");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command.stdout(output.try_clone().expect("a file can be opened twice")).stderr(output);
         self.child = Some(binary::spawn(command).expect("the binary starts"));

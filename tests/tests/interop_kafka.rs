@@ -1,19 +1,21 @@
 //! Events cross the Kafka binding between Postrider and others: kcat, which knows records, and the official CloudEvents
 //! SDK for Python, over a client that is not librdkafka.
 
+#[path = "interop/inbox.rs"]
+mod inbox;
 #[path = "interop/kcat.rs"]
 mod kcat;
-#[path = "interop/sdk.rs"]
+#[path = "interop/python.rs"]
+mod python;
+#[path = "interop/sdk_kafka.rs"]
 mod sdk;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use http::HeaderMap;
-use parking_lot::Mutex;
-use postrider_tests::{Answer, Postrider, Setup, Webhook};
+use postrider_tests::{Postrider, Setup};
 use serde_json::{Value, json};
+
+use inbox::{Delivered, Inbox, blocking};
 
 const STRUCTURED: &str = "application/cloudevents+json";
 
@@ -22,8 +24,7 @@ struct House {
     topic: String,
     bootstrap: &'static str,
     sidecar: Postrider,
-    webhook: Webhook,
-    delivered: Arc<Mutex<Vec<Delivered>>>,
+    inbox: Inbox,
 }
 
 impl House {
@@ -47,21 +48,15 @@ impl House {
             kafka.bootstrap()
         })
         .await;
-        let delivered = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&delivered);
-        let webhook = Webhook::scripted(move |seen| {
-            log.lock().push(Delivered { headers: seen.headers.clone(), body: seen.body.clone() });
-            Answer::status(204)
-        })
-        .await;
+        let inbox = Inbox::open().await;
         let servers: Vec<&str> = bootstrap.split(',').collect();
         let setup = Setup::new()
             .with("/service", json!(topic))
             .with("/broker", json!("main"))
             .with("/brokers/main/kafka/bootstrap_servers", json!(servers))
             .with("/topics/orders/names", json!({ "main": topic }));
-        let sidecar = Postrider::start(subscribe(setup, &webhook.url("/"))).await;
-        Self { topic, bootstrap, sidecar, webhook, delivered }
+        let sidecar = Postrider::start(subscribe(setup, &inbox.url())).await;
+        Self { topic, bootstrap, sidecar, inbox }
     }
 
     async fn publish(&self, headers: &[(&str, &str)], body: &str) {
@@ -80,39 +75,8 @@ impl House {
 
     /// What the webhook was sent, by the events' ids, once so many have come: events of different keys have no order.
     async fn delivered(&self, count: usize) -> BTreeMap<String, Delivered> {
-        self.webhook.until_delivered(count).await;
-        let log = self.delivered.lock();
-        assert_eq!(log.len(), count, "nothing comes twice: {log:#?}");
-        log.iter().map(|delivered| (delivered.header("webhook-id").to_owned(), delivered.clone())).collect()
+        self.inbox.by_id(count).await
     }
-}
-
-#[derive(Clone, Debug)]
-struct Delivered {
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Delivered {
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("nothing")
-    }
-
-    fn headers<const N: usize>(&self, names: [&str; N]) -> [&str; N] {
-        names.map(|name| self.header(name))
-    }
-
-    /// The body as JSON: that of an event without data, which goes structured.
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => panic!("{error}"),
-    })
 }
 
 /// What an app publishes: a binary event with all that a header has to encode, one without data, one that is structured

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -89,6 +90,7 @@ struct Dev {
     app: SocketAddr,
     lines: Receiver<String>,
     errors: std::path::PathBuf,
+    _reading: JoinHandle<()>,
 }
 
 impl Dev {
@@ -107,14 +109,16 @@ impl Dev {
         let mut child = command.spawn().context("cargo cannot be started")?;
         let output = child.stdout.take().context("its output is ours")?;
         let (told, lines) = mpsc::channel();
-        std::thread::spawn(move || {
+        let read = move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if told.send(line).is_err() {
                     break;
                 }
             }
-        });
-        Ok(Self { child, app, lines, errors })
+        };
+        // It ends with the child's output.
+        let reading = std::thread::Builder::new().name("output of dev".into()).spawn(read)?;
+        Ok(Self { child, app, lines, errors, _reading: reading })
     }
 
     /// Publishes an event as soon as that succeeds.

@@ -1,7 +1,7 @@
 //! Load, side by side with yardsticks.
 //!
 //! A benchmark is a list of *sides*: Postrider, and the least that could do the same work (a bare axum server, a bare
-//! librdkafka producer, a bare consumer that POSTs). Their rounds alternate, so that whatever else the machine does
+//! client of the broker's that publishes, one that reads and POSTs). Their rounds alternate, so that whatever else the machine does
 //! falls on all of them, and what is told is the median of the rounds and the *ratio* of sides. CPU per event comes
 //! first: it is what a sidecar takes from the service beside it, and it holds on a busy machine where rates do not.
 //!
@@ -17,6 +17,7 @@ mod amount;
 mod benchmarks;
 mod cli;
 mod cluster;
+mod emulator;
 mod histogram;
 mod instructions;
 mod machine;

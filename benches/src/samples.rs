@@ -1,5 +1,7 @@
 //! The events that are published, in every form: 1 KiB of data, keyed, with the attributes and headers that a service
-//! usually sends. A request and a record of the same number are the same event.
+//! usually sends. A request, a record and a message of the same number are the same event.
+
+use std::collections::HashMap;
 
 use rdkafka::message::{Header, OwnedHeaders};
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,6 @@ pub(crate) const KEYS: u64 = 1000;
 /// The extension attribute that tells when an event was due to be published, in nanoseconds of the machine's monotonic
 /// clock, in as many digits as any such number has.
 const STAMP: &str = "benchns";
-const RECORD_STAMP: &str = "ce_benchns";
 pub(crate) const STAMP_DIGITS: usize = 20;
 
 /// What Postrider answers to a publish of one.
@@ -43,15 +44,15 @@ impl Form {
         }
     }
 
-    /// A whole HTTP/1.1 request.
-    pub(crate) fn request(self, host: &str, topic: &str, number: u64) -> Vec<u8> {
+    /// A whole HTTP/1.1 request. `keyed`: its events have keys.
+    pub(crate) fn request(self, host: &str, topic: &str, number: u64, keyed: bool) -> Vec<u8> {
         let mut head = format!(
             "POST /v1/topics/{topic}/events HTTP/1.1\r\nhost: {host}\r\nuser-agent: benches/1\r\naccept: */*\r\n\
              traceparent: {TRACEPARENT}\r\n"
         );
         let body = match self {
             Self::Single { stamped } => {
-                head += &attributes(number);
+                head += &attributes(number, keyed);
                 if stamped {
                     head += &format!("ce-{STAMP}: {}\r\n", "0".repeat(STAMP_DIGITS));
                 }
@@ -62,11 +63,11 @@ impl Form {
                 if minimal {
                     head += "prefer: return=minimal\r\n";
                 }
-                format!("[{}]", structured(events, number).join(","))
+                format!("[{}]", structured(events, number, keyed).join(","))
             }
             Self::Lines { events } => {
                 head += "content-type: application/x-ndjson\r\n";
-                structured(events, number).join("\n") + "\n"
+                structured(events, number, keyed).join("\n") + "\n"
             }
         };
         head += &format!("content-length: {}\r\n\r\n{body}", body.len());
@@ -82,11 +83,12 @@ fn key(number: u64) -> String {
     format!("order-{:06}", number % KEYS)
 }
 
-fn attributes(number: u64) -> String {
-    let (id, key) = (id(number), key(number));
+fn attributes(number: u64, keyed: bool) -> String {
+    let id = id(number);
+    let key = if keyed { format!("postrider-key: {}\r\n", key(number)) } else { String::new() };
     format!(
         "ce-specversion: 1.0\r\nce-id: {id}\r\nce-source: /benches\r\nce-type: {TYPE}\r\nce-time: {TIME}\r\n\
-         content-type: application/json\r\npostrider-key: {key}\r\n"
+         content-type: application/json\r\n{key}"
     )
 }
 
@@ -97,17 +99,18 @@ fn data(number: u64) -> String {
     format!("{head}{}\"}}", "n".repeat(pad))
 }
 
-fn structured(events: u64, number: u64) -> Vec<String> {
+fn structured(events: u64, number: u64, keyed: bool) -> Vec<String> {
     let one = |number| {
-        let (id, key, data) = (id(number), key(number), data(number));
+        let (id, data) = (id(number), data(number));
+        let key = if keyed { format!(r#""partitionkey":"{}","#, key(number)) } else { String::new() };
         format!(
-            r#"{{"specversion":"1.0","id":"{id}","source":"/benches","type":"{TYPE}","time":"{TIME}","datacontenttype":"application/json","partitionkey":"{key}","data":{data}}}"#
+            r#"{{"specversion":"1.0","id":"{id}","source":"/benches","type":"{TYPE}","time":"{TIME}","datacontenttype":"application/json",{key}"data":{data}}}"#
         )
     };
     (0..events).map(|offset| one(number * events + offset)).collect()
 }
 
-/// A record, built beforehand.
+/// A record or a message, built beforehand.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) key: String,
@@ -117,6 +120,12 @@ pub(crate) struct Record {
     names_its_key: bool,
 }
 
+/// What stands beside an event's data is called on each broker.
+struct Name {
+    kafka: &'static str,
+    pubsub: &'static str,
+}
+
 impl Record {
     pub(crate) fn new(number: u64, names_its_key: bool) -> Self {
         Self { key: key(number), payload: data(number), id: id(number), names_its_key }
@@ -124,35 +133,59 @@ impl Record {
 
     /// The headers that Postrider's Kafka driver writes for the same event.
     pub(crate) fn headers(&self, sequence: u64, stamp: Option<u64>) -> OwnedHeaders {
-        let mut headers = OwnedHeaders::new_with_capacity(11);
-        let put = |headers: OwnedHeaders, key: &str, value: &str| {
-            headers.insert(Header { key, value: Some(value.as_bytes()) })
+        let put = |headers: OwnedHeaders, name: Name, value: &str| {
+            headers.insert(Header { key: name.kafka, value: Some(value.as_bytes()) })
         };
+        self.beside_data(sequence, stamp, OwnedHeaders::new_with_capacity(11), put)
+    }
+
+    /// The attributes that its Pub/Sub driver writes.
+    pub(crate) fn attributes(&self, sequence: u64) -> HashMap<String, String> {
+        let put = |mut attributes: HashMap<String, String>, name: Name, value: &str| {
+            attributes.insert(name.pubsub.to_owned(), value.to_owned());
+            attributes
+        };
+        self.beside_data(sequence, None, HashMap::with_capacity(16), put)
+    }
+
+    /// Puts what stands beside the data into what is to be filled, one after another.
+    fn beside_data<T>(
+        &self,
+        sequence: u64,
+        stamp: Option<u64>,
+        mut filled: T,
+        put: impl Fn(T, Name, &str) -> T,
+    ) -> T {
+        let both = |name| Name { kafka: name, pubsub: name };
         for (name, value) in [
-            ("content-type", "application/json"),
-            ("ce_specversion", "1.0"),
-            ("ce_id", &self.id),
-            ("ce_source", "/benches"),
-            ("ce_type", TYPE),
-            ("ce_time", TIME),
-            ("traceparent", TRACEPARENT),
-            ("postrider-origin", "0196f0a5d3a17c3e9d2b6f4a5c1e7b90"),
-            ("postrider-sequence", &sequence.to_string()),
+            (both("content-type"), "application/json"),
+            (Name { kafka: "ce_specversion", pubsub: "ce-specversion" }, "1.0"),
+            (Name { kafka: "ce_id", pubsub: "ce-id" }, &self.id),
+            (Name { kafka: "ce_source", pubsub: "ce-source" }, "/benches"),
+            (Name { kafka: "ce_type", pubsub: "ce-type" }, TYPE),
+            (Name { kafka: "ce_time", pubsub: "ce-time" }, TIME),
+            (both("traceparent"), TRACEPARENT),
+            (both("postrider-origin"), "0196f0a5d3a17c3e9d2b6f4a5c1e7b90"),
+            (both("postrider-sequence"), &sequence.to_string()),
         ] {
-            headers = put(headers, name, value);
+            filled = put(filled, name, value);
         }
         if self.names_its_key {
-            headers = put(headers, "ce_partitionkey", &self.key);
+            let name = Name { kafka: "ce_partitionkey", pubsub: "ce-partitionkey" };
+            filled = put(filled, name, &self.key);
         }
         if let Some(stamp) = stamp {
-            headers = put(headers, RECORD_STAMP, &format!("{stamp:0STAMP_DIGITS$}"));
+            let name = Name { kafka: "ce_benchns", pubsub: "ce-benchns" };
+            filled = put(filled, name, &format!("{stamp:0STAMP_DIGITS$}"));
         }
-        headers
+        filled
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::message::Headers;
+
     use super::*;
 
     #[test]
@@ -162,10 +195,24 @@ mod tests {
             Form::Batch { events: 3, minimal: false },
             Form::Lines { events: 3 },
         ] {
-            let request = String::from_utf8(form.request("localhost", "orders", 7)).unwrap();
+            let request = String::from_utf8(form.request("localhost", "orders", 7, true)).unwrap();
             let (head, body) = request.split_once("\r\n\r\n").unwrap();
             assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
         }
+    }
+
+    #[test]
+    fn a_message_says_what_a_record_says() {
+        let record = Record::new(7, true);
+        let headers = record.headers(7, None);
+        let said: HashMap<String, String> = headers
+            .iter()
+            .map(|header| {
+                let value = header.value.map(String::from_utf8_lossy).unwrap_or_default();
+                (header.key.replace("ce_", "ce-"), value.into_owned())
+            })
+            .collect();
+        assert_eq!(record.attributes(7), said);
     }
 
     #[test]
@@ -173,7 +220,7 @@ mod tests {
         let data = data(123_456);
         assert_eq!(data.len(), DATA_BYTES);
         serde_json::from_str::<serde_json::Value>(&data).unwrap();
-        let batch = Form::Batch { events: 2, minimal: true }.request("h", "t", 0);
+        let batch = Form::Batch { events: 2, minimal: true }.request("h", "t", 0, false);
         let body = batch.split(|byte| *byte == b'\n').next_back().unwrap();
         assert_eq!(serde_json::from_slice::<serde_json::Value>(body).unwrap().as_array().unwrap().len(), 2);
     }

@@ -6,22 +6,35 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use brokers::pubsub::PROJECT;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::emulator::Emulator;
+
 /// Longest wait for a sidecar to become ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The broker behind it.
+/// A broker, to choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broker {
+    Embedded,
+    Kafka,
+    Pubsub,
+}
+
+/// The broker behind a sidecar.
 #[derive(Clone, Debug)]
 pub(crate) enum On {
     Kafka {
         bootstrap: String,
     },
+    Pubsub(Rc<Emulator>),
     /// In a directory of its own; or in one that several use, one after another.
     Embedded {
         path: Option<PathBuf>,
@@ -57,6 +70,14 @@ pub(crate) struct Subscription {
     pub(crate) concurrency: u64,
 }
 
+/// What every sidecar's subscription is called. Its durable name has the service's name before it.
+const SUBSCRIPTION: &str = "sink";
+
+/// The durable name of a service's subscription.
+pub(crate) fn durable_name(service: &str) -> String {
+    format!("{service}.{SUBSCRIPTION}")
+}
+
 /// It is stopped, and its data removed, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Sidecar {
@@ -64,6 +85,8 @@ pub(crate) struct Sidecar {
     directory: TempDir,
     app: SocketAddr,
     ready_after: Duration,
+    /// What it talks to lives as long.
+    _on: On,
 }
 
 impl Sidecar {
@@ -85,7 +108,7 @@ impl Sidecar {
         command.env("NO_COLOR", "1").env_remove("POSTRIDER_CONFIG");
         command.stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("{} cannot be started", words[0].display()))?;
-        let mut sidecar = Self { child, directory, app, ready_after: Duration::ZERO };
+        let mut sidecar = Self { child, directory, app, ready_after: Duration::ZERO, _on: setup.on.clone() };
         sidecar.wait_until_ready(health)?;
         Ok(sidecar)
     }
@@ -177,6 +200,9 @@ impl Setup {
                 let servers: Vec<&str> = bootstrap.split(',').collect();
                 json!({ "kafka": { "bootstrap_servers": servers } })
             }
+            On::Pubsub(emulator) => {
+                json!({ "pubsub": { "project": PROJECT, "emulator": emulator.address() } })
+            }
             On::Embedded { path, retention_bytes } => {
                 let path = path.clone().unwrap_or_else(|| PathBuf::from("./data"));
                 let mut embedded = json!({ "path": path });
@@ -192,7 +218,7 @@ impl Setup {
             None => json!({}),
             Some(Subscription { topic, to, concurrency }) => {
                 let to = format!("http://{to}/events");
-                json!({ "sink": { "topic": topic, "to": to, "concurrency": concurrency } })
+                json!({ SUBSCRIPTION: { "topic": topic, "to": to, "concurrency": concurrency } })
             }
         };
         json!({

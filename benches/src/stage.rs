@@ -1,14 +1,15 @@
-//! What all benchmarks share: the cluster, the binary, and how long and how often to measure.
-
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+//! What all benchmarks share: the brokers, the binary, and how long and how often to measure.
 
 use std::cell::OnceCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 
 use crate::cluster::Cluster;
-use crate::sidecar::{On, Setup, Sidecar};
+use crate::emulator::Emulator;
+use crate::sidecar::{Broker, On, Setup, Sidecar};
 
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -57,10 +58,24 @@ impl Stage {
         Ok(self.cluster.get_or_init(|| cluster))
     }
 
-    /// A new topic on the cluster.
-    pub(crate) fn topic(&self, what: &str, partitions: u32) -> Result<String> {
+    /// The broker: the one Kafka, else one that nobody else uses.
+    pub(crate) fn on(&self, broker: Broker) -> Result<On> {
+        Ok(match broker {
+            Broker::Embedded => On::embedded(),
+            Broker::Kafka => On::Kafka { bootstrap: self.cluster()?.bootstrap().to_owned() },
+            Broker::Pubsub => On::Pubsub(Rc::new(Emulator::start()?)),
+        })
+    }
+
+    /// A new topic of the broker.
+    pub(crate) fn topic(&self, on: &On, what: &str, partitions: u32) -> Result<String> {
         let name = unique(what);
-        self.cluster()?.create_topics(std::slice::from_ref(&name), partitions)?;
+        match on {
+            // Its sidecar makes it.
+            On::Embedded { .. } => return Ok("orders".to_owned()),
+            On::Kafka { .. } => self.cluster()?.create_topics(std::slice::from_ref(&name), partitions)?,
+            On::Pubsub(emulator) => emulator.create_topic(&name)?,
+        }
         Ok(name)
     }
 
@@ -71,10 +86,6 @@ impl Stage {
     /// How long a load warms up: long enough for pools and caches, and for a processor to clock up.
     pub(crate) fn warm_ms(&self) -> u64 {
         (self.round_ms() / 5).min(1000)
-    }
-
-    pub(crate) fn on_kafka(&self) -> Result<On> {
-        Ok(On::Kafka { bootstrap: self.cluster()?.bootstrap().to_owned() })
     }
 
     pub(crate) fn start(&self, setup: &Setup) -> Result<Sidecar> {

@@ -1,19 +1,19 @@
-//! A topic that is full of events, delivered to a webhook that answers at once: against a bare loop that reads and POSTs.
+//! A topic that is full of events, delivered to a webhook that answers at once: against a bare client that reads and POSTs.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use tempfile::TempDir;
 
-use super::{BARE_CONSUMER, BARE_LOOP, Benchmark, Bound, Check, ON_EMBEDDED, ON_KAFKA};
-use crate::amount::Amount;
+use super::full::Full;
+use super::{BARE_CONSUMER, BARE_LOOP, BARE_SUBSCRIBER, Benchmark, Bound, Check};
+use super::{ON_EMBEDDED, ON_KAFKA, ON_PUBSUB};
+use crate::emulator::full_subscription;
 use crate::measure;
-use crate::roles::load::{self, Done};
 use crate::roles::webhook::{self, Seen};
-use crate::roles::{Ask, At, Consumer, Properties, Role, poster};
+use crate::roles::{Ask, At, Consumer, Properties, Role, poster, subscriber};
 use crate::rounds::{Figure, Prepared, Sample, Side};
-use crate::samples::Form;
-use crate::sidecar::{On, Setup, Sidecar, Subscription};
+use crate::sidecar::{Broker, On, Setup, Sidecar, Subscription, durable_name};
 use crate::stage::{Stage, unique};
 use crate::worker::Worker;
 
@@ -23,6 +23,8 @@ const CONCURRENCY: u64 = 64;
 struct Deliver {
     name: &'static str,
     about: &'static str,
+    broker: Broker,
+    /// Where the broker has some.
     partitions: u32,
 }
 
@@ -31,14 +33,28 @@ pub(super) fn all() -> Vec<Box<dyn Benchmark>> {
         Box::new(Deliver {
             name: "deliver-4",
             about: "delivery of a full topic's keyed 1 KiB events, 64 at a time; 4 partitions",
+            broker: Broker::Kafka,
             partitions: 4,
         }),
         Box::new(Deliver {
             name: "deliver-1",
             about: "delivery of a full topic's keyed 1 KiB events, 64 at a time; a single partition",
+            broker: Broker::Kafka,
             partitions: 1,
         }),
-        Box::new(OnEmbedded),
+        // Its log costs next to nothing: what delivery itself costs beside its POSTs.
+        Box::new(Deliver {
+            name: "deliver-embedded",
+            about: "delivery of a full topic's keyed 1 KiB events, 64 at a time; the embedded broker",
+            broker: Broker::Embedded,
+            partitions: 1,
+        }),
+        Box::new(Deliver {
+            name: "pubsub-deliver",
+            about: "delivery of 20,000 keyed 1 KiB events at the most, 64 at a time; Pub/Sub's test server, at its own rate",
+            broker: Broker::Pubsub,
+            partitions: 1,
+        }),
     ]
 }
 
@@ -52,57 +68,37 @@ impl Benchmark for Deliver {
     }
 
     fn sides(&self, stage: &Stage) -> Vec<Prepared> {
-        let full = || {
-            let topic = stage.topic(self.name, self.partitions)?;
-            stage.cluster()?.fill(&topic, stage.events)?;
-            anyhow::Ok(topic)
-        };
-        match full() {
-            Ok(topic) => vec![
-                Prepared::new(ON_KAFKA, BySidecar::on_kafka(stage, &topic)),
-                Prepared::new(BARE_CONSUMER, ByConsumer::new(stage, &topic)),
+        let ours = self.broker.ours();
+        match Full::new(stage, self.broker, self.name, self.partitions, stage.events) {
+            Ok(full) => vec![
+                Prepared::new(ours, BySidecar::new(stage, full.clone())),
+                Prepared::new(self.broker.bare_reader(), ByReader::new(full)),
             ],
-            Err(error) => vec![Prepared::new::<BySidecar>(ON_KAFKA, Err(error))],
+            Err(error) => vec![Prepared::new::<BySidecar>(ours, Err(error))],
         }
     }
 
     fn checks(&self) -> Vec<Check> {
-        vec![Check {
-            what: "CPU of Postrider on Kafka / bare consumer",
-            figure: Figure::CpuPerEventUs,
-            side: ON_KAFKA,
-            against: &[BARE_CONSUMER],
-            bound: Bound::AtMost(2.0),
-        }]
-    }
-}
-
-/// The embedded broker, whose log costs next to nothing: what delivery itself costs beside its POSTs.
-struct OnEmbedded;
-
-impl Benchmark for OnEmbedded {
-    fn name(&self) -> &'static str {
-        "deliver-embedded"
-    }
-
-    fn about(&self) -> &'static str {
-        "delivery of a full topic's keyed 1 KiB events, 64 at a time; the embedded broker"
-    }
-
-    fn sides(&self, stage: &Stage) -> Vec<Prepared> {
-        vec![
-            Prepared::new(ON_EMBEDDED, BySidecar::on_embedded(stage)),
-            Prepared::new(BARE_LOOP, ByLoop::new(stage)),
-        ]
-    }
-
-    fn checks(&self) -> Vec<Check> {
-        let check =
-            |what, figure, bound| Check { what, figure, side: ON_EMBEDDED, against: &[BARE_LOOP], bound };
-        vec![
-            check("CPU of Postrider on embedded / bare loop", Figure::CpuPerEventUs, Bound::AtMost(2.0)),
-            check("rate of Postrider on embedded / bare loop", Figure::EventsPerSecond, Bound::AtLeast(0.6)),
-        ]
+        let check = |what, figure, side, against, bound| Check { what, figure, side, against, bound };
+        let cpu = |what, side, against| check(what, Figure::CpuPerEventUs, side, against, Bound::AtMost(2.0));
+        match self.broker {
+            Broker::Kafka => {
+                vec![cpu("CPU of Postrider on Kafka / bare consumer", ON_KAFKA, &[BARE_CONSUMER])]
+            }
+            Broker::Pubsub => {
+                vec![cpu("CPU of Postrider on Pub/Sub / bare subscriber", ON_PUBSUB, &[BARE_SUBSCRIBER])]
+            }
+            Broker::Embedded => vec![
+                cpu("CPU of Postrider on embedded / bare loop", ON_EMBEDDED, &[BARE_LOOP]),
+                check(
+                    "rate of Postrider on embedded / bare loop",
+                    Figure::EventsPerSecond,
+                    ON_EMBEDDED,
+                    &[BARE_LOOP],
+                    Bound::AtLeast(0.6),
+                ),
+            ],
+        }
     }
 }
 
@@ -114,9 +110,9 @@ struct Sink {
 }
 
 impl Sink {
-    fn new(stage: &Stage) -> Result<Self> {
+    fn new(events: u64) -> Result<Self> {
         let (webhook, at) = Worker::start(&Role::Webhook(webhook::Spec::default()))?;
-        Ok(Self { webhook, at, events: stage.events })
+        Ok(Self { webhook, at, events })
     }
 
     /// Waits until all events have come to the webhook from this process, which was started for this round: what it took
@@ -134,118 +130,75 @@ impl Sink {
     }
 }
 
-/// Fills the topic `orders` of an embedded broker, through a sidecar that ends then.
-pub(super) fn fill_embedded(stage: &Stage, on: &On, events: u64) -> Result<()> {
-    let topics = vec!["orders".to_owned()];
-    let setup = Setup { on: on.clone(), service: "fill".into(), topics: topics.clone(), subscription: None };
-    let sidecar = stage.start(&setup)?;
-    let spec = load::Spec {
-        to: sidecar.app(),
-        connections: 8,
-        form: Form::Batch { events: 100, minimal: true },
-        topics,
-        warm_ms: 0,
-        amount: Amount::Items(events.div_ceil(100)),
-        rate: None,
-    };
-    let (mut load, ()) = Worker::start(&Role::Load(spec))?;
-    load.ask::<Done>(Ask::Go).map(drop)
-}
-
 /// Each round is a new sidecar with a new subscription from the topic's beginning.
-struct BySidecar {
+pub(super) struct BySidecar {
     sink: Sink,
     program: PathBuf,
-    setup: Setup,
-    /// Where an embedded broker's topic is.
-    _data: Option<TempDir>,
+    full: Full,
 }
 
 impl BySidecar {
-    fn on_kafka(stage: &Stage, topic: &str) -> Result<Self> {
-        Self::new(stage, stage.on_kafka()?, topic, None)
-    }
-
-    fn on_embedded(stage: &Stage) -> Result<Self> {
-        let data = TempDir::with_prefix("postrider-bench-data-")?;
-        let on = On::embedded_at(data.path());
-        fill_embedded(stage, &on, stage.events)?;
-        Self::new(stage, on, "orders", Some(data))
-    }
-
-    fn new(stage: &Stage, on: On, topic: &str, data: Option<TempDir>) -> Result<Self> {
-        let sink = Sink::new(stage)?;
-        let subscription =
-            Subscription { topic: topic.to_owned(), to: sink.at.address, concurrency: CONCURRENCY };
-        let setup = Setup {
-            on,
-            service: String::new(),
-            topics: vec![topic.to_owned()],
-            subscription: Some(subscription),
-        };
-        Ok(Self { sink, program: stage.postrider.clone(), setup, _data: data })
+    pub(super) fn new(stage: &Stage, full: Full) -> Result<Self> {
+        Ok(Self { sink: Sink::new(full.events())?, program: stage.postrider.clone(), full })
     }
 }
 
 impl Side for BySidecar {
     fn round(&mut self) -> Result<Sample> {
         self.sink.webhook.ask::<()>(Ask::Reset)?;
-        self.setup.service = unique("deliver");
-        let sidecar = Sidecar::start(&self.program, &self.setup)?;
+        let service = unique("deliver");
+        let (on, topic) = self.full.for_new(&durable_name(&service))?;
+        let subscription =
+            Subscription { topic: topic.clone(), to: self.sink.at.address, concurrency: CONCURRENCY };
+        let setup = Setup { on, service, topics: vec![topic], subscription: Some(subscription) };
+        let sidecar = Sidecar::start(&self.program, &setup)?;
         let sample = self.sink.measure(sidecar.process());
         sample.map_err(|error| error.context(sidecar.output()))
     }
 }
 
-/// Each round is a new process with a new group from the topic's beginning.
-struct ByConsumer {
+/// Each round is a new process with a name of its own, from the topic's beginning.
+struct ByReader {
     sink: Sink,
-    spec: Consumer,
+    full: Full,
 }
 
-impl ByConsumer {
-    fn new(stage: &Stage, topic: &str) -> Result<Self> {
-        let sink = Sink::new(stage)?;
-        let spec = Consumer {
-            bootstrap: stage.cluster()?.bootstrap().to_owned(),
+impl ByReader {
+    fn new(full: Full) -> Result<Self> {
+        Ok(Self { sink: Sink::new(full.events())?, full })
+    }
+}
+
+impl Side for ByReader {
+    fn round(&mut self) -> Result<Sample> {
+        self.sink.webhook.ask::<()>(Ask::Reset)?;
+        let name = unique("deliver");
+        let (on, topic) = self.full.for_new(&name)?;
+        let role = reader(&on, topic, name, self.sink.at.address, self.sink.events);
+        let (reader, ()) = Worker::start(&role)?;
+        self.sink.measure(reader.process())
+    }
+}
+
+/// The least that delivers a topic's events. Embedded events are where they are: it does nothing but to POST them.
+fn reader(on: &On, topic: String, name: String, to: SocketAddr, events: u64) -> Role {
+    let concurrency = CONCURRENCY as usize;
+    match on {
+        On::Embedded { .. } => Role::Poster(poster::Spec { to, concurrency, events }),
+        On::Kafka { bootstrap } => Role::Consumer(Consumer {
+            bootstrap: bootstrap.clone(),
             properties: Properties::new(),
-            topic: topic.to_owned(),
-            group: String::new(),
-            to: sink.at.address,
-            concurrency: CONCURRENCY as usize,
-        };
-        Ok(Self { sink, spec })
-    }
-}
-
-impl Side for ByConsumer {
-    fn round(&mut self) -> Result<Sample> {
-        self.sink.webhook.ask::<()>(Ask::Reset)?;
-        self.spec.group = unique("deliver");
-        let (consumer, ()) = Worker::start(&Role::Consumer(self.spec.clone()))?;
-        self.sink.measure(consumer.process())
-    }
-}
-
-/// Each round is a new process.
-struct ByLoop {
-    sink: Sink,
-    spec: poster::Spec,
-}
-
-impl ByLoop {
-    fn new(stage: &Stage) -> Result<Self> {
-        let sink = Sink::new(stage)?;
-        let spec =
-            poster::Spec { to: sink.at.address, concurrency: CONCURRENCY as usize, events: stage.events };
-        Ok(Self { sink, spec })
-    }
-}
-
-impl Side for ByLoop {
-    fn round(&mut self) -> Result<Sample> {
-        self.sink.webhook.ask::<()>(Ask::Reset)?;
-        let (poster, ()) = Worker::start(&Role::Poster(self.spec.clone()))?;
-        self.sink.measure(poster.process())
+            topic,
+            group: name,
+            to,
+            concurrency,
+        }),
+        On::Pubsub(emulator) => Role::Subscriber(subscriber::Spec {
+            endpoint: emulator.endpoint(),
+            topic,
+            subscription: full_subscription(&name),
+            to,
+            concurrency,
+        }),
     }
 }

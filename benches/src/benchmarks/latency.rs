@@ -12,7 +12,7 @@ use crate::roles::webhook::{self, Seen};
 use crate::roles::{Ask, At, Consumer, Properties, Role, producer};
 use crate::rounds::{Figure, Prepared, Sample, Side};
 use crate::samples::Form;
-use crate::sidecar::{On, Setup, Sidecar, Subscription};
+use crate::sidecar::{Broker, On, Setup, Sidecar, Subscription};
 use crate::stage::{Stage, unique};
 use crate::worker::Worker;
 
@@ -34,21 +34,17 @@ impl Benchmark for Latency {
     }
 
     fn sides(&self, stage: &Stage) -> Vec<Prepared> {
-        let mut on_kafka = stage.on_kafka().and_then(|on| Sidecars::new(stage, on));
+        let mut on_kafka = stage.on(Broker::Kafka).and_then(|on| Sidecars::new(stage, on));
         let mut on_embedded = Sidecars::new(stage, On::embedded());
         let mut highest = on_kafka.as_mut().ok().and_then(|side| side.highest_rate().ok());
         if highest.is_none() {
             highest = on_embedded.as_mut().ok().and_then(|side| side.highest_rate().ok());
         }
         let rate = highest.unwrap_or(1000.0) / 2.0;
-        let at = |mut side: Sidecars| {
-            side.load.rate = Some(rate);
-            side
-        };
         vec![
-            Prepared::new(ON_KAFKA, on_kafka.map(at)),
+            Prepared::new(ON_KAFKA, on_kafka.map(|side| side.at_rate(rate))),
             Prepared::new(BARE, Bare::new(stage, rate)),
-            Prepared::new(ON_EMBEDDED, on_embedded.map(at)),
+            Prepared::new(ON_EMBEDDED, on_embedded.map(|side| side.at_rate(rate))),
         ]
     }
 
@@ -71,10 +67,7 @@ pub(super) struct Sidecars {
 
 impl Sidecars {
     pub(super) fn new(stage: &Stage, on: On) -> Result<Self> {
-        let topic = match on {
-            On::Kafka { .. } => stage.topic("through", PARTITIONS)?,
-            On::Embedded { .. } => "orders".to_owned(),
-        };
+        let topic = stage.topic(&on, "through", PARTITIONS)?;
         let (webhook, at) = webhook(0)?;
         let subscription = Subscription { topic: topic.clone(), to: at.address, concurrency: CONNECTIONS };
         let setup = Setup {
@@ -88,6 +81,7 @@ impl Sidecars {
             to: sidecar.app(),
             connections: CONNECTIONS,
             form: Form::Single { stamped: true },
+            keyed: true,
             topics: vec![topic],
             warm_ms: 0,
             amount: Amount::Milliseconds(stage.round_ms()),
@@ -99,6 +93,12 @@ impl Sidecars {
     /// Publishes for so long each round.
     pub(super) fn lasting(mut self, milliseconds: u64) -> Self {
         self.load.amount = Amount::Milliseconds(milliseconds);
+        self
+    }
+
+    /// Publishes so many a second.
+    pub(super) fn at_rate(mut self, rate: f64) -> Self {
+        self.load.rate = Some(rate);
         self
     }
 
@@ -154,7 +154,7 @@ struct Bare {
 
 impl Bare {
     fn new(stage: &Stage, rate: f64) -> Result<Self> {
-        let topic = stage.topic("through", PARTITIONS)?;
+        let topic = stage.topic(&stage.on(Broker::Kafka)?, "through", PARTITIONS)?;
         let (webhook, at) = webhook(0)?;
         let bootstrap = stage.cluster()?.bootstrap().to_owned();
         let consumer = Consumer {

@@ -1,8 +1,10 @@
 //! The benchmarks, one file each (or one file for a few of a kind).
 
 mod batch;
+mod brokers;
 mod cold;
 mod deliver;
+mod full;
 mod latency;
 mod log;
 mod memory;
@@ -14,6 +16,7 @@ mod topics;
 
 use crate::roles::Properties;
 use crate::rounds::{Figure, Measured, Prepared};
+use crate::sidecar::Broker;
 use crate::stage::Stage;
 
 /// A benchmark: sides that do the same work, and what is judged by them.
@@ -88,11 +91,12 @@ pub(crate) fn all() -> Vec<Box<dyn Benchmark>> {
     all.extend(single::all());
     all.extend(batch::all());
     all.extend(deliver::all());
+    all.push(Box::new(brokers::Brokers));
     all.push(Box::new(latency::Latency));
     all.extend(topics::all());
     all.push(Box::new(log::Log));
     all.push(Box::new(steady::Steady));
-    all.push(Box::new(memory::Memory));
+    all.extend(memory::all());
     all.push(Box::new(start::Start));
     all.push(Box::new(cold::Cold));
     all
@@ -101,10 +105,48 @@ pub(crate) fn all() -> Vec<Box<dyn Benchmark>> {
 /// The sides' names, which checks refer to.
 const ON_KAFKA: &str = "Postrider on Kafka";
 const ON_EMBEDDED: &str = "Postrider on embedded";
+const ON_PUBSUB: &str = "Postrider on Pub/Sub";
 const BARE_AXUM: &str = "bare axum";
 const BARE_PRODUCER: &str = "bare producer";
+const BARE_PUBLISHER: &str = "bare publisher";
 const BARE_CONSUMER: &str = "bare consumer";
+const BARE_SUBSCRIBER: &str = "bare subscriber";
 const BARE_LOOP: &str = "bare loop that POSTs";
+
+impl Broker {
+    /// The name of Postrider's side.
+    fn ours(self) -> &'static str {
+        match self {
+            Self::Embedded => ON_EMBEDDED,
+            Self::Kafka => ON_KAFKA,
+            Self::Pubsub => ON_PUBSUB,
+        }
+    }
+
+    /// The name of the side that publishes with its client and nothing else. The embedded one has none.
+    fn bare_publisher(self) -> Option<&'static str> {
+        match self {
+            Self::Embedded => None,
+            Self::Kafka => Some(BARE_PRODUCER),
+            Self::Pubsub => Some(BARE_PUBLISHER),
+        }
+    }
+
+    /// The name of the side that reads with its client and POSTs.
+    fn bare_reader(self) -> &'static str {
+        match self {
+            Self::Embedded => BARE_LOOP,
+            Self::Kafka => BARE_CONSUMER,
+            Self::Pubsub => BARE_SUBSCRIBER,
+        }
+    }
+}
+
+/// Those of the checks that are of Postrider on one of the brokers.
+fn checks_of(brokers: &[Broker], checks: Vec<Check>) -> Vec<Check> {
+    let is_theirs = |check: &Check| brokers.iter().any(|broker| broker.ours() == check.side);
+    checks.into_iter().filter(is_theirs).collect()
+}
 
 /// What the bare producer is told beyond idempotence: Java's partitioner, as Postrider tells its own, and the linger of
 /// Kafka's own clients, with which it takes the least CPU.

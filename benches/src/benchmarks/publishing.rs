@@ -1,17 +1,17 @@
-//! The sides of publishing: a server under HTTP load, and the bare producer.
+//! The sides of publishing: a server under HTTP load, and the broker's bare client.
 
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
-use super::{BARE_PRODUCER, ON_EMBEDDED, ON_KAFKA};
 use crate::amount::Amount;
+use crate::emulator::full_topic;
 use crate::measure;
 use crate::roles::load::{self, Done};
-use crate::roles::{Ask, At, Role, producer};
+use crate::roles::{Ask, At, Role, producer, publisher};
 use crate::rounds::{Figure, Prepared, Sample, Side};
 use crate::samples::Form;
-use crate::sidecar::{On, Setup, Sidecar};
+use crate::sidecar::{Broker, On, Setup, Sidecar};
 use crate::stage::{Stage, unique};
 use crate::worker::Worker;
 
@@ -32,21 +32,34 @@ pub(super) struct Published {
 pub(super) struct Load {
     pub(super) connections: u64,
     pub(super) form: Form,
+    /// Whether events have keys.
+    pub(super) keyed: bool,
     pub(super) topics: Vec<String>,
 }
 
-/// A load on Postrider with each broker, and the same records from the bare producer. On Kafka each side has a topic of
-/// its own, with 4 partitions.
-pub(super) fn sides(stage: &Stage, name: &str, load: impl Fn(String) -> Load) -> Vec<Prepared> {
-    let topic = || stage.topic(name, 4);
-    let on_kafka = || Published::by_sidecar(stage, stage.on_kafka()?, &load(topic()?));
-    let on_embedded = || Published::by_sidecar(stage, On::embedded(), &load("orders".into()));
-    let producer = || Produced::new(stage, &load(topic()?));
-    vec![
-        Prepared::new(ON_KAFKA, on_kafka()),
-        Prepared::new(BARE_PRODUCER, producer()),
-        Prepared::new(ON_EMBEDDED, on_embedded()),
-    ]
+/// A load on Postrider with each of the brokers, and the same events from the bare client of each that has one. Each side
+/// has a topic of its own; on Kafka it has 4 partitions.
+pub(super) fn sides(
+    stage: &Stage,
+    name: &str,
+    brokers: &[Broker],
+    load: impl Fn(String) -> Load,
+) -> Vec<Prepared> {
+    let mut sides = Vec::new();
+    for broker in brokers {
+        let on_broker = || {
+            let on = stage.on(*broker)?;
+            let load = load(stage.topic(&on, name, 4)?);
+            anyhow::Ok((on, load))
+        };
+        let ours = on_broker().and_then(|(on, load)| Published::by_sidecar(stage, on, &load));
+        sides.push(Prepared::new(broker.ours(), ours));
+        if let Some(label) = broker.bare_publisher() {
+            let bare = on_broker().and_then(|(on, load)| Produced::new(stage, on, &load));
+            sides.push(Prepared::new(label, bare));
+        }
+    }
+    sides
 }
 
 impl Published {
@@ -68,6 +81,7 @@ impl Published {
             to,
             connections: load.connections,
             form: load.form,
+            keyed: load.keyed,
             topics: load.topics.clone(),
             warm_ms: stage.warm_ms(),
             amount: Amount::Milliseconds(stage.round_ms()),
@@ -75,14 +89,18 @@ impl Published {
         };
         Self { server, load }
     }
+
+    pub(super) fn process(&self) -> u32 {
+        match &self.server {
+            Server::Sidecar(sidecar) => sidecar.process(),
+            Server::Axum(worker) => worker.process(),
+        }
+    }
 }
 
 impl Side for Published {
     fn round(&mut self) -> Result<Sample> {
-        let server = match &self.server {
-            Server::Sidecar(sidecar) => sidecar.process(),
-            Server::Axum(worker) => worker.process(),
-        };
+        let server = self.process();
         let (mut load, ()) = Worker::start(&Role::Load(self.load.clone()))?;
         let before = measure::cpu(server)?;
         let done: Done = load.ask(Ask::Go)?;
@@ -96,30 +114,46 @@ impl Side for Published {
     }
 }
 
-/// The bare producer. Each round is a process of its own, and its warm-up is not counted.
+/// The broker's bare client. Each round is a process of its own, and its warm-up is not counted.
 pub(super) struct Produced {
-    spec: producer::Spec,
+    role: Role,
+    /// What it talks to lives as long.
+    _on: On,
 }
 
 impl Produced {
-    /// As many records under way as the load has events, and the same ones.
-    pub(super) fn new(stage: &Stage, load: &Load) -> Result<Self> {
-        let spec = producer::Spec {
-            bootstrap: stage.cluster()?.bootstrap().to_owned(),
-            properties: super::producer_properties(),
-            topics: load.topics.clone(),
-            names_keys: load.form.events() > 1,
-            in_flight: load.connections * load.form.events(),
-            amount: Amount::Milliseconds(stage.round_ms()),
-            rate: None,
+    /// As many events under way as the load has, and the same ones.
+    pub(super) fn new(stage: &Stage, on: On, load: &Load) -> Result<Self> {
+        let names_keys = load.keyed && load.form.events() > 1;
+        let in_flight = load.connections * load.form.events();
+        let amount = Amount::Milliseconds(stage.round_ms());
+        let role = match &on {
+            On::Embedded { .. } => bail!("the embedded broker is Postrider's own: it has no bare client"),
+            On::Kafka { bootstrap } => Role::Producer(producer::Spec {
+                bootstrap: bootstrap.clone(),
+                properties: super::producer_properties(),
+                topics: load.topics.clone(),
+                names_keys,
+                in_flight,
+                amount,
+                rate: None,
+            }),
+            On::Pubsub(emulator) => Role::Publisher(publisher::Spec {
+                endpoint: emulator.endpoint(),
+                topic: full_topic(load.topics.first().context("a load has a topic")?),
+                keyed: load.keyed,
+                names_keys,
+                in_flight,
+                amount,
+            }),
         };
-        Ok(Self { spec })
+        Ok(Self { role, _on: on })
     }
 }
 
 impl Side for Produced {
     fn round(&mut self) -> Result<Sample> {
-        let (mut producer, _) = Worker::start::<u64>(&Role::Producer(self.spec.clone()))?;
+        let (mut producer, _) = Worker::start::<u64>(&self.role)?;
         let before = measure::cpu(producer.process())?;
         let done: Done = producer.ask(Ask::Go)?;
         let cpu = measure::cpu(producer.process())? - before;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use tempfile::TempDir;
 
-use super::deliver::fill_embedded;
+use super::full::fill_embedded;
 use super::{Benchmark, Check};
 use crate::rounds::{Figure, Prepared, Sample, Side};
 use crate::sidecar::{On, Setup, Sidecar};
@@ -54,10 +54,8 @@ struct Started {
 impl Started {
     fn new(stage: &Stage, events: u64, is_killed: bool) -> Result<Self> {
         let data = TempDir::with_prefix("postrider-bench-data-")?;
+        fill_embedded(stage, data.path(), events)?;
         let on = On::embedded_at(data.path());
-        if events > 0 {
-            fill_embedded(stage, &on, events)?;
-        }
         let topics = vec!["orders".to_owned()];
         let setup = Setup { on, service: "start".into(), topics, subscription: None };
         Ok(Self { program: stage.postrider.clone(), setup, is_killed, _data: data })

@@ -4,6 +4,7 @@ use super::publishing::{Load, Produced, Published};
 use super::{Benchmark, Bound, Check};
 use crate::rounds::{Figure, Prepared};
 use crate::samples::Form;
+use crate::sidecar::Broker;
 use crate::stage::{Stage, unique};
 
 const MANY: usize = 500;
@@ -47,14 +48,15 @@ impl Benchmark for Topics {
     }
 
     fn sides(&self, stage: &Stage) -> Vec<Prepared> {
-        let load = |topics| Load { connections: self.connections, form: self.form, topics };
+        let load = |topics| Load { connections: self.connections, form: self.form, keyed: true, topics };
         let topics = |number| {
             let name = unique(self.name);
             let names: Vec<String> = (0..number).map(|number| format!("{name}-{number}")).collect();
             stage.cluster()?.create_topics(&names, 1).map(|()| names)
         };
-        let sidecar = |number| Published::by_sidecar(stage, stage.on_kafka()?, &load(topics(number)?));
-        let bare = |number| Produced::new(stage, &load(topics(number)?));
+        let on = || stage.on(Broker::Kafka);
+        let sidecar = |number| Published::by_sidecar(stage, on()?, &load(topics(number)?));
+        let bare = |number| Produced::new(stage, on()?, &load(topics(number)?));
         vec![
             Prepared::new(ONE_ON_KAFKA, sidecar(1)),
             Prepared::new(MANY_ON_KAFKA, sidecar(MANY)),

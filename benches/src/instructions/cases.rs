@@ -134,6 +134,7 @@ fn publish(sidecar: &Sidecar, topic: &str, form: Form, events: u64) -> Result<()
         to: sidecar.app(),
         connections: 1,
         form,
+        keyed: true,
         topics: vec![topic.to_owned()],
         warm_ms: 0,
         amount: Amount::Items(events / form.events()),

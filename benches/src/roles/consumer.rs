@@ -3,7 +3,6 @@
 //! No order, no retries, no progress beyond the order of reading: the least that could be called delivery.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,12 +10,13 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Headers;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
-use super::post::{Connection, Parts, Post, Target};
+use super::post::{self, Parts, Post, Target};
 use super::properties::{Properties, config};
-use super::{asked, note, say};
+use super::{asked, say};
 
 /// Longest wait for a record before a look at whether it is over.
 const POLL: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ pub(crate) struct Spec {
     pub(crate) concurrency: usize,
 }
 
-type Requests = mpsc::Sender<Post>;
+type Requests = mpsc::Sender<(Post, ())>;
 
 pub(super) fn play(spec: &Spec) -> Result<()> {
     let consumer: BaseConsumer = config(&spec.bootstrap, &spec.properties)
@@ -43,20 +43,12 @@ pub(super) fn play(spec: &Spec) -> Result<()> {
         .create()?;
     consumer.subscribe(&[&spec.topic])?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let (requests, taken) = mpsc::channel(spec.concurrency);
-    let taken = Arc::new(Mutex::new(taken));
-    for _ in 0..spec.concurrency {
-        let posting = post_all(spec.to, Arc::clone(&taken));
-        runtime.spawn(async move {
-            posting.await.inspect_err(|error| note(&format!("bare consumer: {error:#}")))
-        });
-    }
+    let requests = post::connections(&runtime, spec.to, spec.concurrency, |()| ());
     let reading = read_all(consumer, spec, requests)?;
     say(&())?;
     while asked()?.is_some() {}
     // Those that post end with the runtime, and with them the channel, which ends the thread that reads.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    drop(taken);
     reading.join().map_err(|_| anyhow::anyhow!("the thread that reads panicked"))?
 }
 
@@ -65,26 +57,18 @@ fn read_all(consumer: BaseConsumer, spec: &Spec, requests: Requests) -> Result<J
     let read = move || {
         while !requests.is_closed() {
             let Some(message) = consumer.poll(POLL).transpose()? else { continue };
+            let headers = message.headers().into_iter().flat_map(Headers::iter);
             let request = target.post(Parts {
                 payload: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
                 key: message.key(),
-                headers: message.headers(),
+                attributes: headers.filter_map(|header| Some((header.key, header.value?))),
                 timestamp: message.timestamp().to_millis().unwrap_or(0) / 1000,
             })?;
-            if requests.blocking_send(request).is_err() {
+            if requests.blocking_send((request, ())).is_err() {
                 break;
             }
         }
         Ok(())
     };
     std::thread::Builder::new().name("reading".into()).spawn(read).context("a thread starts")
-}
-
-async fn post_all(to: SocketAddr, taken: Arc<Mutex<mpsc::Receiver<Post>>>) -> Result<()> {
-    let mut connection = Connection::to(to).await?;
-    loop {
-        // The lock is let go of before the request is sent.
-        let Some(request) = taken.lock().await.recv().await else { return Ok(()) };
-        connection.send(request).await?;
-    }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Spec {
     /// Connections, each with one request at a time.
     pub(crate) connections: u64,
     pub(crate) form: Form,
+    /// Whether events have keys.
+    pub(crate) keyed: bool,
     /// Requests are spread over them.
     pub(crate) topics: Vec<String>,
     /// What is sent before the parent is told that all is ready, so that nothing cold is measured.
@@ -94,7 +96,12 @@ impl Requests {
         for number in 0..wanted.next_multiple_of(topics) {
             let topic = &spec.topics[(number % topics) as usize];
             let begin = built.bytes.len();
-            built.bytes.extend_from_slice(&spec.form.request(&spec.to.to_string(), topic, number));
+            built.bytes.extend_from_slice(&spec.form.request(
+                &spec.to.to_string(),
+                topic,
+                number,
+                spec.keyed,
+            ));
             built.places.push(begin..built.bytes.len());
         }
         built
@@ -269,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_stamp_takes_the_place_of_its_zeros() {
-        let mut request = Form::Single { stamped: true }.request("localhost", "orders", 1);
+        let mut request = Form::Single { stamped: true }.request("localhost", "orders", 1, true);
         let before = request.len();
         stamp_with(&mut request, Instant::now()).unwrap();
         assert_eq!(request.len(), before);

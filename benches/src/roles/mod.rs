@@ -3,11 +3,14 @@
 pub(crate) mod append;
 mod axum;
 mod consumer;
+mod google;
 pub(crate) mod load;
 mod post;
 pub(crate) mod poster;
 pub(crate) mod producer;
 mod properties;
+pub(crate) mod publisher;
+pub(crate) mod subscriber;
 pub(crate) mod webhook;
 
 use std::io::{BufRead, Write};
@@ -25,8 +28,12 @@ pub(crate) enum Role {
     Axum,
     /// The yardstick of publishing to Kafka: a bare librdkafka producer.
     Producer(producer::Spec),
+    /// The same on Pub/Sub: Google's bare publisher.
+    Publisher(publisher::Spec),
     /// The yardstick of delivery: a bare librdkafka consumer that POSTs.
     Consumer(consumer::Spec),
+    /// The same on Pub/Sub: Google's bare subscriber.
+    Subscriber(subscriber::Spec),
     /// The yardstick of delivery alone: a bare loop that POSTs.
     Poster(poster::Spec),
     /// Our log, or a bare file as its yardstick.
@@ -44,7 +51,9 @@ impl Role {
             Self::Load(_) => "load",
             Self::Axum => "bare axum server",
             Self::Producer(_) => "bare producer",
+            Self::Publisher(_) => "bare publisher",
             Self::Consumer(_) => "bare consumer",
+            Self::Subscriber(_) => "bare subscriber",
             Self::Poster(_) => "bare loop",
             Self::Append(_) => "appender",
             Self::Webhook(_) => "webhook",
@@ -57,7 +66,9 @@ impl Role {
             Self::Load(spec) => load::play(&spec),
             Self::Axum => axum::play(),
             Self::Producer(spec) => producer::play(&spec),
+            Self::Publisher(spec) => publisher::play(&spec),
             Self::Consumer(spec) => consumer::play(&spec),
+            Self::Subscriber(spec) => subscriber::play(&spec),
             Self::Poster(spec) => poster::play(&spec),
             Self::Append(spec) => append::play(&spec),
             Self::Webhook(spec) => webhook::play(&spec),

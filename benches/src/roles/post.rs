@@ -1,7 +1,8 @@
-//! POSTing as Postrider does: a connection that is driven by the request on it.
+//! POSTing as Postrider does: connections that are driven by the requests on them.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -9,8 +10,11 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rdkafka::message::Headers;
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, mpsc};
+
+use super::note;
 
 pub(super) type Post = Request<Full<Bytes>>;
 
@@ -18,8 +22,8 @@ pub(super) type Post = Request<Full<Bytes>>;
 pub(super) struct Parts<'a, H> {
     pub(super) payload: Bytes,
     pub(super) key: Option<&'a [u8]>,
-    /// The event's attributes, as Kafka's binding has them.
-    pub(super) headers: Option<&'a H>,
+    /// Names and values of the event's attributes, as Kafka's binding or Pub/Sub's has them.
+    pub(super) attributes: H,
     /// In seconds since the Unix epoch.
     pub(super) timestamp: i64,
 }
@@ -36,7 +40,10 @@ impl Target {
     }
 
     /// The delivery of a record in binary mode, with the headers that Postrider sends.
-    pub(super) fn post<H: Headers>(&self, parts: Parts<'_, H>) -> Result<Post> {
+    pub(super) fn post<'a>(
+        &self,
+        parts: Parts<'a, impl Iterator<Item = (&'a str, &'a [u8])>>,
+    ) -> Result<Post> {
         let mut request = Request::new(Full::new(parts.payload));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_static("/events");
@@ -51,21 +58,20 @@ impl Target {
         if let Some(key) = parts.key {
             headers.insert("postrider-key", HeaderValue::from_bytes(key)?);
         }
-        for found in parts.headers.into_iter().flat_map(Headers::iter) {
-            let Some(value) = found.value else { continue };
+        for (name, value) in parts.attributes {
             let value = HeaderValue::from_bytes(value)?;
-            match found.key {
+            match name {
                 "content-type" => headers.insert(header::CONTENT_TYPE, value),
                 "traceparent" => headers.insert("traceparent", value),
-                "ce_id" => {
+                "ce_id" | "ce-id" => {
                     headers.insert("webhook-id", value.clone());
                     headers.insert("ce-id", value)
                 }
-                "ce_specversion" => headers.insert("ce-specversion", value),
-                "ce_source" => headers.insert("ce-source", value),
-                "ce_type" => headers.insert("ce-type", value),
-                "ce_time" => headers.insert("ce-time", value),
-                "ce_benchns" => headers.insert(HeaderName::from_static("ce-benchns"), value),
+                "ce_specversion" | "ce-specversion" => headers.insert("ce-specversion", value),
+                "ce_source" | "ce-source" => headers.insert("ce-source", value),
+                "ce_type" | "ce-type" => headers.insert("ce-type", value),
+                "ce_time" | "ce-time" => headers.insert("ce-time", value),
+                "ce_benchns" | "ce-benchns" => headers.insert(HeaderName::from_static("ce-benchns"), value),
                 _ => None,
             };
         }
@@ -105,5 +111,36 @@ impl Connection {
             exchange.as_mut().poll(cx)
         })
         .await
+    }
+}
+
+/// Starts connections that POST what they are handed, each one at a time. `answered` is told of each with what came with it.
+/// They end with the runtime, or with the sender.
+pub(super) fn connections<T: Send + 'static>(
+    runtime: &Runtime,
+    to: SocketAddr,
+    number: usize,
+    answered: fn(T),
+) -> mpsc::Sender<(Post, T)> {
+    let (requests, taken) = mpsc::channel(number);
+    let taken = Arc::new(Mutex::new(taken));
+    for _ in 0..number {
+        let posting = post_all(to, Arc::clone(&taken), answered);
+        runtime.spawn(async move { posting.await.inspect_err(|error| note(&format!("POSTing: {error:#}"))) });
+    }
+    requests
+}
+
+async fn post_all<T>(
+    to: SocketAddr,
+    taken: Arc<Mutex<mpsc::Receiver<(Post, T)>>>,
+    answered: fn(T),
+) -> Result<()> {
+    let mut connection = Connection::to(to).await?;
+    loop {
+        // The lock is let go of before the request is sent.
+        let Some((request, with)) = taken.lock().await.recv().await else { return Ok(()) };
+        connection.send(request).await?;
+        answered(with);
     }
 }

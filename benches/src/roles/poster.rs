@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
+use rdkafka::message::Headers;
 use serde::{Deserialize, Serialize};
 
 use super::post::{Connection, Parts, Post, Target};
@@ -33,7 +34,7 @@ pub(super) fn play(spec: &Spec) -> Result<()> {
         target.post(Parts {
             payload: Bytes::copy_from_slice(record.payload.as_bytes()),
             key: Some(record.key.as_bytes()),
-            headers: Some(&headers),
+            attributes: headers.iter().filter_map(|header| Some((header.key, header.value?))),
             timestamp: 1_772_000_000,
         })
     };

@@ -58,7 +58,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         names: &[("", "rdkafka"), ("", "rdkafka_sys")],
-        // A bare producer is what `benches` measures against.
+        // Bare clients are what `benches` measures against.
         applies: Applies::ToAllBut(&["kafka", "benches"]),
         in_tests: true,
         reason: "only `kafka` names librdkafka; go through the broker contract",
@@ -70,7 +70,7 @@ const RULES: &[Rule] = &[
             ("", "google_cloud_gax"),
             ("", "google_cloud_wkt"),
         ],
-        applies: Applies::ToAllBut(&["pubsub"]),
+        applies: Applies::ToAllBut(&["pubsub", "benches"]),
         in_tests: true,
         reason: "only `pubsub` names Google's client; go through the broker contract",
     },

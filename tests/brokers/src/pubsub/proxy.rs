@@ -173,6 +173,27 @@ impl Proxy {
         counts.map(|count| count.parse::<u64>().with_context(|| format!("no count: {told}"))).sum()
     }
 
+    /// SIGKILL, now: whoever calls finds nobody, and the server, with all that it holds, goes on behind it.
+    pub fn kill(&self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts it anew on the same port, without faults, after [killing](Proxy::kill) it where it runs, and waits until it
+    /// answers.
+    pub fn restart(&self) -> Result<()> {
+        self.process.restart()
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nobody.
+    pub fn pause(&self) -> Result<()> {
+        self.process.pause()
+    }
+
+    /// SIGCONT, after [`Proxy::pause`].
+    pub fn resume(&self) -> Result<()> {
+        self.process.resume()
+    }
+
     fn control(&self, method: &str, body: &str) -> Result<String> {
         let answer = rest::call(self.address(), method, "/faults", body)?;
         ensure!(answer.status == 200, "the proxy refuses it: {}", answer.body.trim());

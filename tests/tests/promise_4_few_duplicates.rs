@@ -70,6 +70,7 @@ async fn a_kill_while_all_is_quiet_brings_nothing_again(backend: Backend) {
     webhook
         .until("the last event", |attempts| attempts.iter().any(|a| a.id == "last" && a.succeeded()))
         .await;
+    tokio::time::sleep(backend.leases()).await;
     sidecar.until_settled("billing").await;
     let again: Vec<_> =
         webhook.attempts().into_iter().skip(log_a.accepted()).map(|attempt| attempt.id).collect();

@@ -138,7 +138,8 @@ fn assert_peak(sidecar: &Postrider) {
 /// told; what is asserted is that nothing is lost or late for good, and that the healthy one did not come to a crawl.
 async fn a_healthy_webhook_keeps_its_throughput_beside_a_sick_one(backend: Backend) {
     const PAIRS: usize = 5;
-    const EVENTS_PER_KEY: u64 = 100;
+    // Pub/Sub's server, which hands out one event of a key at a time, sets the pace there.
+    let events_per_key = if backend == Backend::Pubsub { 20 } else { 100 };
     let healthy = Webhook::start().await;
     let sick = Webhook::start().await;
     let setup = Setup::on(backend).subscription("healthy", &healthy.url("/"), json!({}));
@@ -158,7 +159,7 @@ async fn a_healthy_webhook_keeps_its_throughput_beside_a_sick_one(backend: Backe
                 (true, _) => sick.answer(|_| Answer::reset()),
             }
             let began = Instant::now();
-            let log_a = Load::start(sidecar.app(), &plan(EVENTS_PER_KEY)).finish().await;
+            let log_a = Load::start(sidecar.app(), &plan(events_per_key)).finish().await;
             delivered += log_a.accepted();
             healthy.until_delivered(delivered).await;
             took[usize::from(is_sick)] = began.elapsed();

@@ -43,8 +43,8 @@ const JAVA: &[Need] = &[
 /// What instructions are counted with.
 const COUNTING: &[Need] = &[need("valgrind", "valgrind")];
 
-const GO: &str = "Go is not here: LEFT OUT are the proxy that fails calls to Pub/Sub and, where there is no Docker, its server. \
-    Install 1.21 or later from https://go.dev/dl";
+const GO: &str = "Go is not here: LEFT OUT are the tests on Pub/Sub, whose proxies, and its server where there is no Docker, are \
+    built with it. Install 1.21 or later from https://go.dev/dl";
 
 /// Makes sure that all of it is here: as root on Debian or Ubuntu by installing it, elsewhere by saying what is missing.
 pub(crate) fn setup() -> Result<()> {

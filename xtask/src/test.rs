@@ -125,7 +125,7 @@ fn check_machine(with_brokers: bool) -> Result<()> {
             "strace is not here: LEFT OUT are kills at every system call, power losses, and system calls that fail.",
         );
     }
-    if with_brokers && !names_one(SHARED_PUBSUB) {
+    if with_brokers && pubsub::is_possible_with_go() && !names_one(SHARED_PUBSUB) {
         pubsub::prefetch(say).context(
             "the tests need a Pub/Sub server; `cargo xtask test --no-brokers` leaves out those that do",
         )?;
@@ -158,7 +158,7 @@ fn start_kafka() -> Result<Option<Kafka>> {
 
 /// The same for Pub/Sub.
 fn start_pubsub() -> Result<Option<Pubsub>> {
-    if names_one(SHARED_PUBSUB) || !pubsub::is_possible() {
+    if names_one(SHARED_PUBSUB) || !pubsub::is_possible_with_go() {
         return Ok(None);
     }
     let pubsub = Pubsub::start(pubsub::Options { progress: say, ..pubsub::Options::default() })?;
@@ -202,7 +202,11 @@ impl Part {
 
     /// For the test programs. A promise on a real broker says so in its name.
     fn arguments(self, with_brokers: bool) -> &'static [&'static str] {
-        if self == Self::Promises && !with_brokers { &["--skip", "kafka", "--skip", "pubsub"] } else { &[] }
+        match self {
+            Self::Promises if !with_brokers => &["--skip", "kafka", "--skip", "pubsub"],
+            Self::Promises if !pubsub::is_possible_with_go() => &["--skip", "pubsub"],
+            _ => &[],
+        }
     }
 
     fn command(self, root: &Path, with_brokers: bool) -> Command {
@@ -211,7 +215,7 @@ impl Part {
         match self {
             Self::Unit => {
                 let without = match with_brokers {
-                    true if pubsub::is_possible() || names_one(SHARED_PUBSUB) => &[][..],
+                    true if pubsub::is_possible_with_go() => &[][..],
                     true => &["postrider-pubsub"],
                     false => WITHOUT_BROKERS,
                 };
@@ -230,7 +234,8 @@ impl Part {
     }
 }
 
-/// `--test NAME` for every file in `tests/tests`; without brokers, without those that start some.
+/// `--test NAME` for every file in `tests/tests`; without brokers, without those that start some, and without Go without
+/// those on Pub/Sub, which have it in their names.
 fn promises(root: &Path, with_brokers: bool) -> Vec<OsString> {
     let files = std::fs::read_dir(root.join("tests/tests")).into_iter().flatten().flatten();
     let rust = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "rs"));
@@ -239,6 +244,9 @@ fn promises(root: &Path, with_brokers: bool) -> Vec<OsString> {
         |path: &Path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("brokers::"));
     let rust = rust.filter(|path| with_brokers || !starts_brokers(path));
     let mut names: Vec<OsString> = rust.filter_map(|path| Some(path.file_stem()?.to_owned())).collect();
+    if !pubsub::is_possible_with_go() {
+        names.retain(|name| !name.to_string_lossy().contains("pubsub"));
+    }
     names.sort();
     names.into_iter().flat_map(|name| ["--test".into(), name]).collect()
 }

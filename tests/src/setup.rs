@@ -59,6 +59,15 @@ impl Listen {
         };
         Self { app: port(), admin: port(), health: port(), webhook: port() }
     }
+
+    fn config(&self) -> Value {
+        json!({
+            "app": self.app.to_string(),
+            "admin": self.admin.to_string(),
+            "health": self.health.to_string(),
+            "hosts": [self.app.ip().to_string()],
+        })
+    }
 }
 
 impl Default for Setup {
@@ -84,15 +93,29 @@ impl Setup {
 
     /// As [`Setup::new`], but on the Kafka cluster at these addresses, `host:port` separated by commas.
     pub fn on_kafka(bootstrap: &str) -> Self {
-        let servers: Vec<&str> = bootstrap.split(',').collect();
-        let kafka = json!({ "bootstrap_servers": servers, "create_topics": { "partitions": 4 } });
-        Self::on_main(json!({ "kafka": kafka }))
+        Self::on_main(kafka(bootstrap))
     }
 
     /// As [`Setup::new`], but on the Pub/Sub server at this address, `host:port`.
     pub fn on_pubsub(address: &str) -> Self {
-        let pubsub = json!({ "project": brokers::pubsub::PROJECT, "emulator": address, "streams": 8 });
-        Self::on_main(json!({ "pubsub": pubsub }))
+        Self::on_main(pubsub(address))
+    }
+
+    /// As [`Setup::new`], with all three brokers configured, `local`, `kafka` and `pubsub`: the one line `broker:` chooses.
+    pub fn on_all() -> Self {
+        let mut setup = Self::new();
+        setup.config["brokers"]["kafka"] = kafka(brokers::shared().bootstrap());
+        setup.config["brokers"]["pubsub"] = pubsub(brokers::pubsub::shared().address());
+        setup.config["names"] = json!({ "prefix": format!("{}.", setup.unique) });
+        let there = format!("orders-{}", setup.unique);
+        setup.with("/topics/orders/names", json!({ "kafka": there, "pubsub": there }))
+    }
+
+    /// The same for another sidecar beside it, on addresses of its own: a replica, where it has the same subscriptions.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let listen = Listen::claim();
+        Self { listen, ..self.clone() }.with("/listen", listen.config())
     }
 
     fn on_main(broker: Value) -> Self {
@@ -112,12 +135,7 @@ impl Setup {
         let config = json!({
             "version": 1,
             "service": "shop",
-            "listen": {
-                "app": listen.app.to_string(),
-                "admin": listen.admin.to_string(),
-                "health": listen.health.to_string(),
-                "hosts": [listen.app.ip().to_string()],
-            },
+            "listen": listen.config(),
             "broker": "local",
             "brokers": { "local": { "embedded": { "path": "./data" } } },
             "topics": { "orders": {} },
@@ -166,6 +184,15 @@ impl Setup {
     pub fn text(&self) -> String {
         format!("{:#}\n", self.config)
     }
+}
+
+fn kafka(bootstrap: &str) -> Value {
+    let servers: Vec<&str> = bootstrap.split(',').collect();
+    json!({ "kafka": { "bootstrap_servers": servers, "create_topics": { "partitions": 4 } } })
+}
+
+fn pubsub(address: &str) -> Value {
+    json!({ "pubsub": { "project": brokers::pubsub::PROJECT, "emulator": address, "streams": 8 } })
 }
 
 fn merge(into: &mut Value, from: Value) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use parking_lot::Mutex;
 use postrider_tests::client::Answer as Response;
-use postrider_tests::{Answer, Backend, Postrider, Seen, Setup, Webhook};
+use postrider_tests::{Answer, Postrider, Seen, Setup, Webhook};
 use serde_json::{Value, json};
 
 const EVENTS: &str = "/v1/topics/orders/events";
@@ -133,7 +133,11 @@ fn refused() -> Vec<Step> {
             .at("/v1/events"),
         step("a form", &[("content-type", "application/x-www-form-urlencoded")], "a=1"),
         step("a reserved attribute", &[STRUCTURED], event("d-1", json!({ "deliverat": "x" })).to_string()),
-        step("too large for its topic", &[JSON], format!("\"{}\"", "x".repeat(4096))),
+        step(
+            "too large for its topic",
+            &[STRUCTURED],
+            event("z-1", json!({ "data": "x".repeat(4096) })).to_string(),
+        ),
         step("another host", &[JSON, ("host", "evil.example")], "{}"),
         step("a web page", &[JSON, ("origin", "https://evil.example")], "{}"),
     ]
@@ -196,74 +200,107 @@ fn delivery(seen: &Seen) -> Value {
     json!({ "headers": headers, "body": String::from_utf8_lossy(&seen.body) })
 }
 
-/// Everything that a service sees, by the name of the step or the id of the event.
-async fn seen_on(backend: Backend) -> BTreeMap<String, Value> {
-    let kept: Arc<Mutex<Vec<Seen>>> = Arc::default();
-    let keep = Arc::clone(&kept);
-    let webhook = Webhook::scripted(move |seen| {
-        keep.lock().push(seen.clone());
-        // Each event is tried twice, and one is given up.
-        match (seen.attempt.id.as_str(), seen.attempt.attempt) {
-            ("m-1", _) => Answer::status(422).body("no"),
-            (_, 1) => Answer::status(500),
-            _ => Answer::status(204),
-        }
-    })
-    .await;
-    let topic = json!({ "max_event": "2KiB", "types": ["com.example.order"] });
-    let setup = Setup::on(backend).with("/topics/orders", topic);
-    // Enough of a budget for the retries, and no breaker, so that the script alone decides.
-    let more = json!({ "breaker": { "consecutive": 1000, "success_ratio": 0 } });
-    let sidecar = Postrider::start(setup.subscription("billing", &webhook.url("/"), more)).await;
-    let mut all = BTreeMap::new();
-    let mut delivered = 0;
-    for step in accepted().into_iter().chain(refused()) {
-        let answer = sidecar.publish(step.path, &step.headers, &step.body).await;
-        all.insert(format!("answer to {}", step.name), face(&answer));
-        delivered += step.delivered;
-    }
-    let done = json!(delivered - 1);
-    let settled = |s: &Value| s["delivered"] == done && s["dead_lettered"] == json!(1);
-    sidecar.until_subscription("billing", "everything delivered, and one given up", settled).await;
-    sidecar.until_settled("billing").await;
-    for seen in kept.lock().iter() {
-        let which = match seen.attempt.id.as_str() {
-            // Wrapped without an id of its own.
-            "" => "made up",
-            id => id,
-        };
-        let name = format!("delivery of {which}, attempt {}", seen.attempt.attempt);
-        assert!(all.insert(name.clone(), delivery(seen)).is_none(), "{name} came twice");
-    }
-    let mut letters = sidecar.dead_letters("billing").await;
-    for letter in letters["letters"].as_array_mut().into_iter().flatten() {
-        for made_up in ["first", "last"] {
-            letter[made_up] = json!("…");
-        }
-    }
-    blank(&mut letters);
-    all.insert("dead letters".into(), letters);
-    all
+/// A sidecar between a service that runs the script and one that answers.
+struct Stand {
+    sidecar: Postrider,
+    webhook: Webhook,
+    kept: Arc<Mutex<Vec<Seen>>>,
 }
 
+impl Stand {
+    /// Not started yet.
+    async fn new(setup: Setup) -> Self {
+        let kept: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let keep = Arc::clone(&kept);
+        let webhook = Webhook::scripted(move |seen| {
+            keep.lock().push(seen.clone());
+            // Each event is tried twice, and one is given up.
+            match (seen.attempt.id.as_str(), seen.attempt.attempt) {
+                ("m-1", _) => Answer::status(422).body("no"),
+                (_, 1) => Answer::status(500),
+                _ => Answer::status(204),
+            }
+        })
+        .await;
+        let topic = json!({ "max_event": "2KiB", "types": ["com.example.order"] });
+        // Enough of a budget for the retries, and no breaker, so that the script alone decides.
+        let more = json!({ "breaker": { "consecutive": 1000, "success_ratio": 0 } });
+        let setup = setup.with("/topics/orders", topic).subscription("billing", &webhook.url("/"), more);
+        Self { sidecar: Postrider::prepare(setup), webhook, kept }
+    }
+
+    /// Everything that a service sees, by the name of the step or the id of the event.
+    async fn run(&mut self) -> BTreeMap<String, Value> {
+        let sidecar = &mut self.sidecar;
+        sidecar.start_again().await;
+        let mut all = BTreeMap::new();
+        let mut delivered = 0;
+        for step in accepted().into_iter().chain(refused()) {
+            let answer = sidecar.publish(step.path, &step.headers, &step.body).await;
+            all.insert(format!("answer to {}", step.name), face(&answer));
+            delivered += step.delivered;
+        }
+        let done = json!(delivered - 1);
+        let settled = |s: &Value| s["delivered"] == done && s["dead_lettered"] == json!(1);
+        sidecar.until_subscription("billing", "everything delivered, and one given up", settled).await;
+        sidecar.until_settled("billing").await;
+        for seen in self.kept.lock().drain(..) {
+            let which = match seen.attempt.id.as_str() {
+                // Wrapped without an id of its own.
+                "" => "made up",
+                id => id,
+            };
+            let name = format!("delivery of {which}, attempt {}", seen.attempt.attempt);
+            assert!(all.insert(name.clone(), delivery(&seen)).is_none(), "{name} came twice");
+        }
+        let mut letters = sidecar.dead_letters("billing").await;
+        for letter in letters["letters"].as_array_mut().into_iter().flatten() {
+            for made_up in ["first", "last"] {
+                letter[made_up] = json!("…");
+            }
+        }
+        blank(&mut letters);
+        all.insert("dead letters".into(), letters);
+        let ended = sidecar.stop().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.output);
+        self.webhook.until_quiet().await;
+        all
+    }
+}
+
+/// One sidecar, one configuration with all three brokers, and between two runs of the script one line of it changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_script_is_answered_and_delivered_alike_on_embedded_and_on_kafka() {
-    let embedded = seen_on(Backend::Embedded).await;
-    let kafka = seen_on(Backend::Kafka).await;
+async fn one_line_chooses_embedded_kafka_or_pubsub_and_a_service_cannot_tell_which() {
+    let mut stand = Stand::new(Setup::on_all()).await;
+    let config = |stand: &Stand| {
+        std::fs::read_to_string(stand.sidecar.config_path()).expect("the configuration is there")
+    };
+    let (at_first, embedded) = (config(&stand), stand.run().await);
+    for broker in ["kafka", "pubsub"] {
+        stand.sidecar.reconfigure(|setup| setup.with("/broker", json!(broker)));
+        let now = config(&stand);
+        let changed = at_first.lines().zip(now.lines()).filter(|(before, after)| before != after).count();
+        assert_eq!((changed, now.lines().count()), (1, at_first.lines().count()), "one line: {now}");
+        assert_alike(&embedded, broker, &stand.run().await);
+    }
+}
+
+/// What is seen on a broker is what is seen on the embedded one.
+fn assert_alike(embedded: &BTreeMap<String, Value>, broker: &str, there: &BTreeMap<String, Value>) {
     let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&embedded), names(&kafka), "the same answers and deliveries");
+    assert_eq!(names(embedded), names(there), "the same answers and deliveries on {broker}");
     let differ: Vec<String> = embedded
         .iter()
-        .filter(|(name, face)| kafka[*name] != **face)
-        .map(|(name, face)| format!("{name}:\n  embedded {face}\n  kafka    {}", kafka[name]))
+        .filter(|(name, face)| there[*name] != **face)
+        .map(|(name, face)| format!("{name}:\n  embedded {face}\n  {broker} {}", there[name]))
         .collect();
-    assert!(differ.is_empty(), "a service can tell the brokers apart:\n{}", differ.join("\n"));
+    assert!(differ.is_empty(), "a service can tell {broker} apart:\n{}", differ.join("\n"));
 }
 
 /// So that the comparison above compares something: what is expected of the script, on one broker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_script_is_answered_as_the_interface_says() {
-    let all = seen_on(Backend::Embedded).await;
+    let all = Stand::new(Setup::new()).await.run().await;
     let expected = accepted()
         .into_iter()
         .map(|step| (step, 200..=204))

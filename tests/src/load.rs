@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::Backend;
 use crate::client::{self, Answer, Connection};
 use crate::evidence::{Published, Refusal};
 use crate::hash::sha256_hex;
@@ -36,6 +37,19 @@ pub struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         Self { topic: "orders".into(), keys: 8, events_per_key: None, bytes: 256, pace: Duration::ZERO }
+    }
+}
+
+impl Plan {
+    /// Steady publishers beside faults: enough to have something under way at each of them, and not so many that the test is
+    /// about load.
+    pub fn steady(backend: Backend) -> Self {
+        let pace = match backend {
+            Backend::Embedded | Backend::Kafka => Duration::from_millis(20),
+            // Of a key the server hands out one message at a time, and settles travel every 100 ms.
+            Backend::Pubsub => Duration::from_millis(200),
+        };
+        Self { keys: 32, bytes: 200, pace, ..Self::default() }
     }
 }
 

@@ -1,24 +1,25 @@
 //! Promise 10. The pod's synchronous path never suffers: a broker's outage does not make the pod unready. It is told in
 //! status, metrics and answers. `gate: broker` asks for the opposite.
 //!
-//! On Kafka, whose broker can be away: the embedded one is the process itself.
+//! On brokers that can be away: the embedded one is the process itself.
 
 use std::time::{Duration, Instant};
 
-use brokers::kafka::{Kafka, Options};
 use http::Method;
 use postrider_tests::client::{self, Answer};
 use postrider_tests::webhook::patience;
-use postrider_tests::{Postrider, Setup, Webhook, tell};
+use postrider_tests::{Backend, Postrider, Remote, Setup, Webhook, on_each_backend_but_embedded, tell};
 use serde_json::{Value, json};
 
-fn cluster() -> Kafka {
-    Kafka::start(Options::default()).expect("a Kafka of the test's own")
-}
+on_each_backend_but_embedded!(
+    a_broker_that_is_away_is_told_everywhere_and_the_pod_stays_ready,
+    a_gate_asks_for_the_opposite,
+    a_broker_that_was_never_there_keeps_nobody_from_starting,
+);
 
 /// Publishes are answered soon, whatever the broker does.
-fn on_kafka(bootstrap: &str) -> Setup {
-    Setup::on_kafka(bootstrap).with("/limits/request_timeout", json!("2s"))
+fn soon(setup: Setup) -> Setup {
+    setup.with("/limits/request_timeout", json!("2s"))
 }
 
 async fn get(sidecar: &Postrider, path: &str) -> Answer {
@@ -70,17 +71,16 @@ async fn until_metric(sidecar: &Postrider, value: f64) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_is_away_is_told_everywhere_and_the_pod_stays_ready() {
-    let kafka = cluster();
+async fn a_broker_that_is_away_is_told_everywhere_and_the_pod_stays_ready(backend: Backend) {
+    let remote = Remote::start(backend);
     let webhook = Webhook::start().await;
-    let setup = on_kafka(kafka.bootstrap()).subscription("billing", &webhook.url("/"), json!({}));
+    let setup = soon(remote.setup()).subscription("billing", &webhook.url("/"), json!({}));
     let sidecar = Postrider::start(setup).await;
     assert_eq!(publish(&sidecar, "before").await.status, 200);
     let is_ready = |status| status == 200;
 
     // It answers nothing, as behind a network that drops everything.
-    kafka.node(1).pause().expect("a node can be paused");
+    remote.pause();
     let answer = publish(&sidecar, "unknown").await;
     assert_eq!(
         (answer.status.as_u16(), answer.code().as_deref()),
@@ -88,11 +88,11 @@ async fn a_broker_that_is_away_is_told_everywhere_and_the_pod_stays_ready() {
         "{}",
         answer.text()
     );
-    kafka.node(1).resume().expect("a node can be woken");
+    remote.resume();
     until_health(&sidecar, "up", is_ready).await;
 
     // It is gone.
-    kafka.node(1).kill().expect("a node can be killed");
+    remote.kill();
     let down = until_health(&sidecar, "down", is_ready).await;
     for field in ["reason", "since"] {
         assert!(down[field].as_str().is_some_and(|text| !text.is_empty()), "{field} is told: {down:#}");
@@ -106,7 +106,7 @@ async fn a_broker_that_is_away_is_told_everywhere_and_the_pod_stays_ready() {
     assert!(answer.status != 503 || answer.header("retry-after").is_some(), "a 503 says when to come back");
     assert_eq!(get(&sidecar, "/livez").await.status, 200);
 
-    kafka.node(1).restart().expect("a node can be started again");
+    remote.restart();
     until_health(&sidecar, "up", is_ready).await;
     let began = Instant::now();
     while publish(&sidecar, "after").await.status != 200 {
@@ -118,15 +118,14 @@ async fn a_broker_that_is_away_is_told_everywhere_and_the_pod_stays_ready() {
     webhook.until_delivered(2).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gate_asks_for_the_opposite() {
-    let kafka = cluster();
-    let setup = on_kafka(kafka.bootstrap()).with("/readiness/gate", json!("broker"));
+async fn a_gate_asks_for_the_opposite(backend: Backend) {
+    let remote = Remote::start(backend);
+    let setup = soon(remote.setup()).with("/readiness/gate", json!("broker"));
     let sidecar = Postrider::start(setup).await;
-    kafka.node(1).kill().expect("a node can be killed");
+    remote.kill();
     until_readyz(&sidecar, 503).await;
     assert_eq!(get(&sidecar, "/livez").await.status, 200, "a restart would not bring the broker back");
-    kafka.node(1).restart().expect("a node can be started again");
+    remote.restart();
     until_readyz(&sidecar, 200).await;
 }
 
@@ -142,13 +141,17 @@ async fn until_readyz(sidecar: &Postrider, status: u16) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_was_never_there_keeps_nobody_from_starting() {
+async fn a_broker_that_was_never_there_keeps_nobody_from_starting(backend: Backend) {
     // Nobody listens on a port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let nobody = free.expect("a port is free").to_string();
     let webhook = Webhook::start().await;
-    let setup = on_kafka(&free.expect("a port is free").to_string());
-    let setup = setup.with("/readiness/broker_wait", json!("1s"));
+    let setup = match backend {
+        Backend::Embedded => panic!("the embedded broker is always there"),
+        Backend::Kafka => Setup::on_kafka(&nobody),
+        Backend::Pubsub => Setup::on_pubsub(&nobody),
+    };
+    let setup = soon(setup).with("/readiness/broker_wait", json!("1s"));
     let sidecar = Postrider::start(setup.subscription("billing", &webhook.url("/"), json!({}))).await;
     let pending = broker(&sidecar).await;
     assert_eq!(pending["health"], "pending", "{pending:#}");

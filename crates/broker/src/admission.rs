@@ -2,8 +2,9 @@
 //! It stands before the client's own queue, which so is never full.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use crate::{Body, Record};
+use crate::{Batch, Body, Outcome, Receipt, Record, Refusal, RefusalKind};
 
 /// Records under way at the most.
 const RECORDS_MAX: u64 = 50_000;
@@ -29,9 +30,33 @@ pub struct Permit {
 }
 
 impl Admission {
+    /// The opening of a publish: takes room for a call, or answers it where nothing of it is to be handed to the client.
+    /// `down` tells why the broker cannot be reached: what is with the client already goes on, and what is not would wait
+    /// there only to be told that it may yet land.
+    pub fn open(&self, batch: &Batch, down: impl FnOnce() -> Option<String>) -> Result<Permit, Receipt> {
+        let count = batch.records.len();
+        if count == 0 {
+            return Err(Receipt::ready(Vec::new()));
+        }
+        let refused = |kind, message| Err(Receipt::alike(count, Outcome::refused_for_now(kind, message)));
+        if Instant::now() >= batch.deadline {
+            return refused(RefusalKind::Unavailable, Refusal::LATE.to_owned());
+        }
+        if let Some(reason) = down() {
+            return refused(RefusalKind::Unavailable, reason);
+        }
+        let too_much = || {
+            format!(
+                "more is being published than the broker acknowledges: {} are under way",
+                self.under_way()
+            )
+        };
+        self.admit(&batch.records).map_or_else(|| refused(RefusalKind::Overloaded, too_much()), Ok)
+    }
+
     /// Takes room for a call. A call that is larger than all the room there is has it when nothing else is under way: it
     /// is bounded by whoever made it, and would else never be taken.
-    pub fn admit(&self, records: &[Record]) -> Option<Permit> {
+    fn admit(&self, records: &[Record]) -> Option<Permit> {
         let permit = Permit { records: records.len() as u64, bytes: records.iter().map(bytes).sum() };
         let before = self.records.fetch_add(permit.records, Ordering::Relaxed);
         let bytes_before = self.bytes.fetch_add(permit.bytes, Ordering::Relaxed);
@@ -50,7 +75,7 @@ impl Admission {
     }
 
     /// For a sentence: how much is under way.
-    pub fn under_way(&self) -> String {
+    fn under_way(&self) -> String {
         let (records, bytes) = (self.records.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
         format!("{records} records of {} KiB", bytes / 1024)
     }
@@ -66,6 +91,8 @@ fn bytes(record: &Record) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use super::*;
@@ -88,6 +115,29 @@ mod tests {
         assert_eq!(admission.under_way(), "0 records of 0 KiB");
         assert!(admission.admit(&records(2, 20 << 20)).is_some());
         assert!(admission.admit(&records(2, 20 << 20)).is_none(), "80 MiB of 64");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_to_be_handed_over_is_answered_with_why() {
+        let admission = Admission::default();
+        let later = Instant::now() + Duration::from_secs(60);
+        let batch = |count, deadline| Batch { topic: "t".into(), records: records(count, 0), deadline };
+        let answer = async |batch: Batch, down: Option<&str>| {
+            let receipt = admission.open(&batch, || down.map(str::to_owned)).expect_err("it is answered");
+            receipt.await
+        };
+        assert_eq!(answer(batch(0, later), None).await, [], "nothing is answered with nothing");
+        let refused = Outcome::refused_for_now;
+        let late = refused(RefusalKind::Unavailable, Refusal::LATE);
+        assert_eq!(answer(batch(2, Instant::now()), Some("away")).await, [late.clone(), late]);
+        let down = refused(RefusalKind::Unavailable, "away");
+        assert_eq!(answer(batch(1, later), Some("away")).await, [down]);
+        assert_eq!(admission.under_way(), "0 records of 0 KiB", "what is answered takes no room");
+        let permit = admission.open(&batch(50_000, later), || None).expect("there is room");
+        let full =
+            "more is being published than the broker acknowledges: 50000 records of 25000 KiB are under way";
+        assert_eq!(answer(batch(1, later), None).await, [refused(RefusalKind::Overloaded, full)]);
+        admission.release(permit);
     }
 
     #[test]

@@ -35,6 +35,11 @@ impl Error {
         Self::new(ErrorKind::Unsupported, format!("this broker cannot {what}"))
     }
 
+    /// What a driver that was closed answers.
+    pub fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "this broker's driver has been closed")
+    }
+
     /// Whether the same call can succeed later without anybody changing anything.
     pub fn is_temporary(&self) -> bool {
         self.kind == ErrorKind::Unavailable

@@ -36,6 +36,13 @@ impl Outcome {
     pub fn refused(kind: RefusalKind, message: impl Into<String>) -> Self {
         Self::Refused(Refusal { kind, message: message.into(), retry_after: None })
     }
+
+    /// The same for what may pass soon: the publisher is asked to try again after a second. A broker's pulse is taken as
+    /// often, and a queue drains within one.
+    pub fn refused_for_now(kind: RefusalKind, message: impl Into<String>) -> Self {
+        let retry_after = Some(Duration::from_secs(1));
+        Self::Refused(Refusal { kind, message: message.into(), retry_after })
+    }
 }
 
 /// Why a record was not written.
@@ -45,6 +52,11 @@ pub struct Refusal {
     /// One sentence: what, where, what to do.
     pub message: String,
     pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// Why a record is refused that was not handed to the broker before its deadline.
+    pub const LATE: &str = "its deadline had passed before it was handed to the broker";
 }
 
 /// The kinds of refusal that callers tell apart.
@@ -91,6 +103,11 @@ impl Receipt {
         let (promise, receipt) = Self::new(outcomes.len());
         promise.answer(outcomes);
         receipt
+    }
+
+    /// A receipt that has answered so many records alike.
+    pub fn alike(records: usize, outcome: Outcome) -> Self {
+        Self::ready(vec![outcome; records])
     }
 }
 

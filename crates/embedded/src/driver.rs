@@ -1,12 +1,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use broker::{
-    Batch, BoxFuture, Browse, Capabilities, Credit, Driver, Error, ErrorKind, Health, Position, Receipt,
-    Selection, Source, Start, Subscription, SubscriptionInfo,
+    Batch, BoxFuture, Browse, Capabilities, Credit, Driver, Error, ErrorKind, Health, Open, Position,
+    Receipt, Selection, Source, Start, Subscription, SubscriptionInfo,
 };
 use log::{Damage, Log, SettleLog, Store, StoreError, Tell};
 use parking_lot::Mutex;
@@ -20,32 +19,11 @@ pub(crate) const RECORD_BYTES_MAX: usize = (16 << 20) + (64 << 10);
 #[derive(Debug)]
 pub struct Embedded {
     pub(crate) store: Arc<Store>,
-    pub(crate) status: Arc<Status>,
+    pub(crate) open: Arc<Open>,
     damage: Vec<Damage>,
     /// Subscriptions whose settle logs could not be read. They begin anew at the earliest, and until they do nothing is
     /// removed, since they may not have settled it.
     lost: Mutex<HashSet<String>>,
-}
-
-/// What sources share with their driver.
-#[derive(Debug, Default)]
-pub(crate) struct Status {
-    pub(crate) closed: AtomicBool,
-    /// Names of the subscriptions that are open.
-    open: Mutex<HashSet<String>>,
-}
-
-/// A subscription that is open, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) status: Arc<Status>,
-    name: String,
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.status.open.lock().remove(&self.name);
-    }
 }
 
 impl Embedded {
@@ -67,7 +45,7 @@ impl Embedded {
             _ => None,
         });
         let lost = Mutex::new(lost.collect());
-        Ok(Arc::new(Self { store: Arc::new(store), status: Arc::default(), damage, lost }))
+        Ok(Arc::new(Self { store: Arc::new(store), open: Arc::default(), damage, lost }))
     }
 
     /// What was found damaged at the opening; it was logged as well.
@@ -75,38 +53,21 @@ impl Embedded {
         &self.damage
     }
 
-    pub(crate) fn usable(&self) -> Result<(), Error> {
-        if self.status.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
-    }
-
     pub(crate) fn topic(&self, name: &str) -> Result<Arc<Log>, Error> {
-        self.usable()?;
+        self.open.usable()?;
         let missing = || Error::new(ErrorKind::NotFound, format!("the embedded broker has no topic {name}"));
         self.store.log(name).ok_or_else(missing)
     }
 
     pub(crate) fn subscription(&self, name: &str) -> Result<Arc<SettleLog>, Error> {
-        self.usable()?;
+        self.open.usable()?;
         let missing =
             || Error::new(ErrorKind::NotFound, format!("the embedded broker has no subscription {name}"));
         self.store.settle_log(name).ok_or_else(missing)
     }
 
-    pub(crate) fn is_open(&self, name: &str) -> bool {
-        self.status.open.lock().contains(name)
-    }
-
-    pub(crate) fn claim(&self, name: &str) -> Result<Opened, Error> {
-        if !self.status.open.lock().insert(name.to_owned()) {
-            let message =
-                format!("subscription {name} is open in this process already: close that source first");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
-        Ok(Opened { status: Arc::clone(&self.status), name: name.to_owned() })
-    }
-
     fn make_topic(&self, topic: &str) -> Result<Arc<Log>, Error> {
-        self.usable()?;
+        self.open.usable()?;
         self.store.ensure_log(topic).map_err(|error| of_store(&error))
     }
 
@@ -147,9 +108,9 @@ impl Embedded {
     }
 
     fn open_source(&self, wanted: &Subscription, credit: Credit) -> Result<Box<dyn Source>, Error> {
-        self.usable()?;
+        self.open.usable()?;
         // Claimed first, so that it cannot be deleted between the look and the opening.
-        let opened = self.claim(&wanted.name)?;
+        let opened = self.open.take(&wanted.name)?;
         let settles = self.subscription(&wanted.name)?;
         sound(&settles)?;
         if **settles.log().name() != *wanted.topic {
@@ -246,7 +207,7 @@ impl Driver for Embedded {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.status.closed.store(true, Ordering::Release);
+            self.open.close();
             let store = Arc::clone(&self.store);
             let ended = tokio::task::spawn_blocking(move || store.close()).await;
             if let Err(error) = ended {
@@ -279,10 +240,6 @@ pub(crate) fn number(position: &Position) -> Result<u64, Error> {
             Err(Error::new(ErrorKind::NotFound, message))
         }
     }
-}
-
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the embedded broker is closed")
 }
 
 /// Whether settles can be made durable.

@@ -7,7 +7,7 @@ use broker::{Error, ErrorKind, Lag, Position, Start, SubscriptionInfo};
 use log::{Cursor, Item, SettleLog, StoreError};
 use tokio::sync::oneshot;
 
-use crate::driver::{Embedded, closed, number, of_store, place};
+use crate::driver::{Embedded, number, of_store, place};
 
 impl Embedded {
     pub(crate) async fn purge_subscription(
@@ -42,20 +42,20 @@ impl Embedded {
     }
 
     pub(crate) fn list(&self) -> Result<Vec<SubscriptionInfo>, Error> {
-        self.usable()?;
+        self.open.usable()?;
         let info = |settles: &Arc<SettleLog>| SubscriptionInfo {
             name: settles.name().to_owned(),
             topic: settles.log().name().to_string(),
             lag: lag(settles, None, oldest_ms),
-            open: self.is_open(settles.name()),
+            open: self.open.has(settles.name()),
         };
         Ok(self.store.settle_logs().iter().map(info).collect())
     }
 
     pub(crate) fn delete_subscription(&self, name: &str) -> Result<(), Error> {
-        self.usable()?;
+        self.open.usable()?;
         // Held until it is deleted: nobody opens meanwhile what is about to be gone.
-        let _claimed = self.claim(name).map_err(|_| {
+        let _claimed = self.open.take(name).map_err(|_| {
             let message = format!("subscription {name} is open: remove it from the configuration first");
             Error::new(ErrorKind::Conflict, message)
         })?;
@@ -75,7 +75,7 @@ pub(crate) fn flush(settles: &Arc<SettleLog>) -> impl Future<Output = Result<(),
     async move {
         match flushed.await {
             Ok(answer) => answer.map_err(|error| of_store(&error)),
-            Err(_) => Err(closed()),
+            Err(_) => Err(Error::closed()),
         }
     }
 }

@@ -18,7 +18,7 @@ impl Embedded {
         let Some(log) = self.store.log(&batch.topic) else {
             let message =
                 format!("the embedded broker has no topic {}; it is created by ensuring it", batch.topic);
-            return Receipt::ready(vec![Outcome::refused(RefusalKind::UnknownTopic, message); count]);
+            return Receipt::alike(count, Outcome::refused(RefusalKind::UnknownTopic, message));
         };
         let refused = refused(&batch.records);
         let bytes = batch.records.iter().map(codec::encoded_len).sum();

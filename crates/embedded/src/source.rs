@@ -1,16 +1,16 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use broker::{
-    BoxFuture, Credit, Delivery, Error, Gap, Input, Lag, Lease, Note, Payload, Position, Settle, Source,
+    BoxFuture, Credit, Delivery, Error, Gap, Input, Lag, Lease, Note, Opened, Payload, Position, Settle,
+    Source,
 };
 use log::{Cursor, Item, Log, Moved, Record, SettleLog, Version};
 
 use crate::codec;
-use crate::driver::{Opened, closed, sound, unreadable};
+use crate::driver::{sound, unreadable};
 use crate::operate::{flush, lag, oldest_ms};
 use crate::slots::{Held, Slots};
 use crate::unreadable::Unreadable;
@@ -81,9 +81,7 @@ impl EmbeddedSource {
     /// A disk that failed ends the source: what it handed out could not be settled durably, and all of it would come
     /// again after a restart.
     fn usable(&self) -> Result<(), Error> {
-        if self.opened.status.closed.load(Ordering::Acquire) {
-            return Err(closed());
-        }
+        self.opened.open().usable()?;
         sound(&self.settles)
     }
 

@@ -1,18 +1,15 @@
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use broker::{
     Batch, BoxFuture, Browse, Capabilities, Credit, Driver, Error, ErrorKind, Health, Outcome, Position,
     Receipt, RefusalKind, Selection, Source, Start, Subscription, SubscriptionInfo,
 };
-use parking_lot::Mutex;
 
 use crate::cluster::Cluster;
 use crate::operate::Keeper;
 use crate::publish::Publishing;
 use crate::settings::Settings;
-use crate::source::Readers;
+use crate::subscriptions::{Open, Subscriptions};
 use crate::topics::Retention;
 use crate::{browse, group, operate, source, topics};
 
@@ -22,77 +19,8 @@ pub struct Kafka {
     cluster: Arc<Cluster>,
     publishing: Publishing,
     open: Arc<Open>,
+    subscriptions: Arc<Subscriptions>,
     _keeper: Keeper,
-}
-
-/// The subscriptions that this process has open, and whether the driver is closed.
-#[derive(Debug, Default)]
-pub(crate) struct Open {
-    closed: AtomicBool,
-    names: Mutex<HashSet<String>>,
-    /// The topics of the subscriptions that were ensured or opened in this process: a group does not tell its own.
-    topics: Mutex<HashMap<String, String>>,
-    /// Held while the commits of a group that is not read here are read and rewritten.
-    pub(crate) idle: Mutex<()>,
-    pub(crate) readers: Readers,
-}
-
-/// A subscription that is open, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    open: Arc<Open>,
-    name: String,
-}
-
-impl Open {
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn usable(&self) -> Result<(), Error> {
-        if self.is_closed() { Err(closed()) } else { Ok(()) }
-    }
-
-    /// Remembers what a subscription reads.
-    pub(crate) fn learn(&self, subscription: &Subscription) {
-        self.topics.lock().insert(subscription.name.clone(), subscription.topic.clone());
-    }
-
-    /// The subscriptions that were ensured or opened in this process, and what they read.
-    pub(crate) fn topics(&self) -> Vec<(String, String)> {
-        self.topics.lock().iter().map(|(name, topic)| (name.clone(), topic.clone())).collect()
-    }
-
-    /// What a subscription reads. `NotFound` where it was neither ensured nor opened in this process.
-    pub(crate) fn topic(&self, subscription: &str) -> Result<String, Error> {
-        let unknown = || Error::new(ErrorKind::NotFound, format!("there is no subscription {subscription}"));
-        self.topics.lock().get(subscription).cloned().ok_or_else(unknown)
-    }
-
-    /// `Conflict` where it is open already.
-    pub(crate) fn take(self: &Arc<Self>, name: &str) -> Result<Opened, Error> {
-        if !self.names.lock().insert(name.to_owned()) {
-            let message = format!("subscription {name} is open in this process already");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
-        Ok(Opened { open: Arc::clone(self), name: name.to_owned() })
-    }
-}
-
-impl Opened {
-    pub(crate) fn open(&self) -> &Arc<Open> {
-        &self.open
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.open.names.lock().remove(&self.name);
-    }
-}
-
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "this broker's driver has been closed")
 }
 
 impl Kafka {
@@ -100,11 +28,12 @@ impl Kafka {
     pub fn new(settings: Settings) -> Result<Arc<Self>, Error> {
         let cluster = Cluster::new(settings)?;
         let publishing = Publishing::new(Arc::clone(&cluster))?;
-        let open = Arc::<Open>::default();
-        let keeper = Keeper::start(&cluster, &open).map_err(|error| {
+        let subscriptions = Arc::<Subscriptions>::default();
+        let keeper = Keeper::start(&cluster, &subscriptions).map_err(|error| {
             Error::new(ErrorKind::Unavailable, format!("a thread cannot be started: {error}"))
         })?;
-        Ok(Arc::new(Self { cluster, publishing, open, _keeper: keeper }))
+        let open = Arc::clone(&subscriptions.open);
+        Ok(Arc::new(Self { cluster, publishing, open, subscriptions, _keeper: keeper }))
     }
 }
 
@@ -124,9 +53,9 @@ impl Driver for Kafka {
     }
 
     fn publish(&self, batch: Batch) -> Receipt {
-        if self.open.is_closed() {
-            let refused = Outcome::refused(RefusalKind::Unavailable, closed().message);
-            return Receipt::ready(vec![refused; batch.records.len()]);
+        if let Err(error) = self.open.usable() {
+            let refused = Outcome::refused(RefusalKind::Unavailable, error.message);
+            return Receipt::alike(batch.records.len(), refused);
         }
         self.publishing.publish(batch)
     }
@@ -145,7 +74,7 @@ impl Driver for Kafka {
                 if subscription.keeps_unsettled { Retention::Endless } else { Retention::Default };
             topics::ensure(&self.cluster, &subscription.topic, retention).await?;
             group::ensure(&self.cluster, subscription).await?;
-            self.open.learn(subscription);
+            self.subscriptions.learn(subscription);
             Ok(())
         })
     }
@@ -158,8 +87,9 @@ impl Driver for Kafka {
         Box::pin(async move {
             self.open.usable()?;
             let opened = self.open.take(&subscription.name)?;
-            let source = source::open(&self.cluster, opened, subscription, credit).await?;
-            self.open.learn(subscription);
+            let source =
+                source::open(&self.cluster, &self.subscriptions.watch, opened, subscription, credit).await?;
+            self.subscriptions.learn(subscription);
             Ok(source)
         })
     }
@@ -189,14 +119,14 @@ impl Driver for Kafka {
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             self.open.usable()?;
-            operate::purge(&self.cluster, &self.open, subscription, positions).await
+            operate::purge(&self.cluster, &self.subscriptions, subscription, positions).await
         })
     }
 
     fn seek<'a>(&'a self, subscription: &'a str, to: Start) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             self.open.usable()?;
-            operate::seek(&self.cluster, &self.open, subscription, to).await
+            operate::seek(&self.cluster, &self.subscriptions, subscription, to).await
         })
     }
 
@@ -217,8 +147,8 @@ impl Driver for Kafka {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.open.closed.store(true, Ordering::Release);
-            self.open.readers.wake();
+            self.open.close();
+            self.open.readers().iter().for_each(|reader| reader.wake());
             self.publishing.close().await;
         })
     }

@@ -31,6 +31,7 @@ mod record;
 mod settings;
 mod source;
 mod standing;
+mod subscriptions;
 mod topics;
 
 pub use driver::Kafka;

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use broker::{Error, ErrorKind, Position, Start};
 
 use crate::cluster::{Cluster, Place};
-use crate::driver::Open;
 use crate::group::{self, Group, blocking};
 use crate::source::Shared;
+use crate::subscriptions::Subscriptions;
 
 pub(crate) use keep::Keeper;
 
@@ -24,18 +24,18 @@ pub(crate) use keep::Keeper;
 /// which there is no record count where nobody has read them yet.
 pub(crate) async fn purge(
     cluster: &Arc<Cluster>,
-    open: &Arc<Open>,
+    known: &Arc<Subscriptions>,
     name: &str,
     positions: Option<&[Position]>,
 ) -> Result<u64, Error> {
-    let topic = open.topic(name)?;
+    let topic = known.topic(name)?;
     let chosen = positions.map(offsets);
-    let reader = open.readers.get(name).filter(|reader| reader.is_open());
+    let reader = known.open.reader(name).filter(|reader| reader.is_open());
     let (cluster, name) = (Arc::clone(cluster), name.to_owned());
     let Some(reader) = reader else {
-        let open = Arc::clone(open);
+        let known = Arc::clone(known);
         return blocking(move || {
-            let _alone = open.idle.lock();
+            let _alone = known.idle.lock();
             match &chosen {
                 Some(chosen) => idle::purge(&cluster, &name, &topic, chosen),
                 None => idle::purge_all(&cluster, &name, &topic),
@@ -70,17 +70,17 @@ pub(crate) async fn purge(
 /// Moves a subscription's cursor in every partition: what stands before is settled, what stands at or after it is not.
 pub(crate) async fn seek(
     cluster: &Arc<Cluster>,
-    open: &Arc<Open>,
+    known: &Arc<Subscriptions>,
     name: &str,
     to: Start,
 ) -> Result<(), Error> {
-    let topic = open.topic(name)?;
-    let reader = open.readers.get(name).filter(|reader| reader.is_open());
+    let topic = known.topic(name)?;
+    let reader = known.open.reader(name).filter(|reader| reader.is_open());
     let (cluster, name) = (Arc::clone(cluster), name.to_owned());
     let Some(reader) = reader else {
-        let open = Arc::clone(open);
+        let known = Arc::clone(known);
         return blocking(move || {
-            let _alone = open.idle.lock();
+            let _alone = known.idle.lock();
             idle::seek(&cluster, &name, &topic, to)
         })
         .await;

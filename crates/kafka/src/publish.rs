@@ -9,19 +9,12 @@ mod producer;
 mod routes;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use broker::{Admission, Batch, Error, Outcome, Receipt, Refusal, RefusalKind};
+use broker::{Admission, Batch, Error, Outcome, Receipt, RefusalKind};
 use tokio::sync::watch;
 
 use crate::cluster::Cluster;
 use routes::Routes;
-
-/// When a refused publish may be tried again: the pulse is taken once a second, and a queue drains within one.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Why what has waited for too long is refused.
-const LATE: &str = "its deadline had passed before it was handed to the broker";
 
 #[derive(Debug)]
 pub(crate) struct Publishing {
@@ -46,34 +39,18 @@ impl Publishing {
     }
 
     pub(crate) fn publish(&self, batch: Batch) -> Receipt {
-        let Batch { topic, records, deadline } = batch;
-        let count = records.len();
-        if count == 0 {
-            return Receipt::ready(Vec::new());
-        }
-        let refuse = |refusal: Refusal| Receipt::ready(vec![Outcome::Refused(refusal); count]);
-        if Instant::now() >= deadline {
-            return refuse(unavailable(LATE.into()));
-        }
-        // What is in librdkafka's queue goes on. What is not would wait there only to be told that it may yet land.
-        if let Some((_, reason)) = self.cluster.pulse.down() {
-            return refuse(unavailable(reason));
-        }
-        let Some(permit) = self.admission.admit(&records) else {
-            return refuse(Refusal {
-                kind: RefusalKind::Overloaded,
-                message: format!(
-                    "more is being published than the broker acknowledges: {} are under way",
-                    self.admission.under_way()
-                ),
-                retry_after: Some(RETRY_AFTER),
-            });
+        let down = || self.cluster.pulse.down().map(|(_, reason)| reason);
+        let permit = match self.admission.open(&batch, down) {
+            Ok(permit) => permit,
+            Err(answered) => return answered,
         };
+        let Batch { topic, records, deadline } = batch;
         match self.routes.route(&topic) {
             Ok(route) => route.send(records, deadline, permit, self.cluster.settings.structured),
             Err(error) => {
                 self.admission.release(permit);
-                refuse(unavailable(error.message))
+                let refused = Outcome::refused_for_now(RefusalKind::Unavailable, error.message);
+                Receipt::alike(records.len(), refused)
             }
         }
     }
@@ -92,8 +69,4 @@ impl Drop for Publishing {
     fn drop(&mut self) {
         self.routes.close();
     }
-}
-
-fn unavailable(message: String) -> Refusal {
-    Refusal { kind: RefusalKind::Unavailable, message, retry_after: Some(RETRY_AFTER) }
 }

@@ -1,13 +1,10 @@
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{
     Batch, BoxFuture, Browse, Capabilities, Credit, Driver, Error, ErrorKind, Health, Outcome, Position,
     Receipt, RefusalKind, Selection, Source, Start, Subscription, SubscriptionInfo,
 };
-use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,68 +20,12 @@ pub struct Pubsub {
     project: Arc<Project>,
     publishing: Publishing,
     open: Arc<Open>,
-}
-
-/// The subscriptions that this process has open, and whether the driver is closed.
-#[derive(Debug, Default)]
-pub(crate) struct Open {
-    closed: AtomicBool,
-    /// Each with its reader, once it has one.
-    names: Mutex<HashMap<String, Weak<Reader>>>,
     /// Cancelled when the driver is closed or dropped.
-    pub(crate) stop: CancellationToken,
+    stop: CancellationToken,
 }
 
-/// A subscription that is open, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    open: Arc<Open>,
-    name: String,
-}
-
-impl Open {
-    pub(crate) fn usable(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
-    }
-
-    /// `Conflict` where it is open already.
-    fn take(self: &Arc<Self>, name: &str) -> Result<Opened, Error> {
-        let mut names = self.names.lock();
-        if names.contains_key(name) {
-            let message = format!("subscription {name} is open in this process already");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
-        names.insert(name.to_owned(), Weak::new());
-        Ok(Opened { open: Arc::clone(self), name: name.to_owned() })
-    }
-}
-
-impl Open {
-    /// `None` where it is not open here.
-    fn reader(&self, name: &str) -> Option<Weak<Reader>> {
-        self.names.lock().get(name).cloned()
-    }
-}
-
-impl Opened {
-    pub(crate) fn is_read_by(&self, reader: &Arc<Reader>) {
-        self.open.names.lock().insert(self.name.clone(), Arc::downgrade(reader));
-    }
-
-    pub(crate) fn open(&self) -> &Arc<Open> {
-        &self.open
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.open.names.lock().remove(&self.name);
-    }
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "this broker's driver has been closed")
-}
+pub(crate) type Open = broker::Open<Reader>;
+pub(crate) type Opened = broker::Opened<Reader>;
 
 impl Pubsub {
     /// Makes the clients. Reaches for nothing yet but credentials that are files: whether the service can be reached is
@@ -94,17 +35,17 @@ impl Pubsub {
             return Err(Error::new(ErrorKind::Conflict, format!("{name}: {why}")));
         }
         let project = Project::new(settings).await?;
-        let open = Arc::<Open>::default();
+        let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(monitor::watch(Arc::clone(&project), open.stop.clone()));
+        tasks.spawn(monitor::watch(Arc::clone(&project), stop.clone()));
         let publishing = Publishing::new(Arc::clone(&project));
-        Ok(Arc::new(Self { project, publishing, open }))
+        Ok(Arc::new(Self { project, publishing, open: Arc::default(), stop }))
     }
 }
 
 impl Drop for Pubsub {
     fn drop(&mut self) {
-        self.open.stop.cancel();
+        self.stop.cancel();
     }
 }
 
@@ -126,7 +67,7 @@ impl Driver for Pubsub {
     fn publish(&self, batch: Batch) -> Receipt {
         if let Err(error) = self.open.usable() {
             let refused = Outcome::refused(RefusalKind::Unavailable, error.message);
-            return Receipt::ready(vec![refused; batch.records.len()]);
+            return Receipt::alike(batch.records.len(), refused);
         }
         self.publishing.publish(batch)
     }
@@ -159,7 +100,8 @@ impl Driver for Pubsub {
             let retention = found
                 .message_retention_duration
                 .map(|kept| Duration::from_secs(kept.seconds().unsigned_abs()));
-            Ok(source::open(&self.project, opened, subscription, retention, credit))
+            let stop = self.stop.child_token();
+            Ok(source::open(&self.project, opened, stop, subscription, retention, credit))
         })
     }
 
@@ -190,12 +132,14 @@ impl Driver for Pubsub {
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             self.open.usable()?;
-            match (self.open.reader(subscription), positions) {
-                (None, _) => look::purge(&self.project, subscription, positions).await,
-                (Some(reader), Some(positions)) => {
-                    Ok(reader.upgrade().map_or(0, |reader| reader.purge(positions)))
+            match positions {
+                _ if !self.open.has(subscription) => {
+                    look::purge(&self.project, subscription, positions).await
                 }
-                (Some(_), None) => {
+                Some(positions) => {
+                    Ok(self.open.reader(subscription).map_or(0, |reader| reader.purge(positions)))
+                }
+                None => {
                     let message =
                         format!("subscription {subscription} is being read: ask again when it is not");
                     Err(Error::new(ErrorKind::Conflict, message))
@@ -222,8 +166,8 @@ impl Driver for Pubsub {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.open.closed.store(true, Ordering::Release);
-            self.open.stop.cancel();
+            self.open.close();
+            self.stop.cancel();
             self.publishing.close().await;
         })
     }

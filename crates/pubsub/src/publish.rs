@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{Admission, Batch, Outcome, Receipt, Refusal, RefusalKind};
+use broker::{Admission, Batch, Receipt};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,8 +20,6 @@ use topic::Topic;
 
 pub(crate) use patience::Patience;
 
-/// When a refused publish may be tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long what was taken in may take to be answered once the driver is being closed.
 const CLOSE: Duration = Duration::from_secs(10);
 
@@ -48,32 +46,13 @@ impl Publishing {
     }
 
     pub(crate) fn publish(&self, batch: Batch) -> Receipt {
-        let Batch { topic, records, deadline } = batch;
-        let count = records.len();
-        if count == 0 {
-            return Receipt::ready(Vec::new());
-        }
-        let refuse = |refusal: Refusal| Receipt::ready(vec![Outcome::Refused(refusal); count]);
-        let now = Instant::now();
-        if now >= deadline {
-            return refuse(unavailable("its deadline had passed before it was handed to the broker".into()));
-        }
-        // What is under way goes on. What is not would wait only to be told that it may yet land.
-        if let Some(reason) = self.project.pulse.down() {
-            return refuse(unavailable(reason));
-        }
-        let Some(permit) = self.admission.admit(&records) else {
-            return refuse(Refusal {
-                kind: RefusalKind::Overloaded,
-                message: format!(
-                    "more is being published than Pub/Sub acknowledges: {} are under way",
-                    self.admission.under_way()
-                ),
-                retry_after: Some(RETRY_AFTER),
-            });
+        let permit = match self.admission.open(&batch, || self.project.pulse.down()) {
+            Ok(permit) => permit,
+            Err(answered) => return answered,
         };
-        self.project.patience.lasts(deadline - now);
-        let (promise, receipt) = Receipt::new(count);
+        let Batch { topic, records, deadline } = batch;
+        self.project.patience.lasts(deadline.saturating_duration_since(Instant::now()));
+        let (promise, receipt) = Receipt::new(records.len());
         let topic = self.topic(&topic);
         let handed = topic.hand_over(records, self.project.settings.structured);
         let call = Call {
@@ -115,8 +94,4 @@ impl Drop for Publishing {
     fn drop(&mut self) {
         self.calls.close();
     }
-}
-
-fn unavailable(message: String) -> Refusal {
-    Refusal { kind: RefusalKind::Unavailable, message, retry_after: Some(RETRY_AFTER) }
 }

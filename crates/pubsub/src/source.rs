@@ -70,10 +70,11 @@ struct PubsubSource {
     stop: CancellationToken,
 }
 
-/// Opens a subscription that exists. `retention` is what it said of itself.
+/// Opens a subscription that exists, until `stop`. `retention` is what it said of itself.
 pub(crate) fn open(
     project: &Arc<Project>,
     opened: Opened,
+    stop: CancellationToken,
     subscription: &Subscription,
     retention: Option<Duration>,
     credit: Credit,
@@ -96,8 +97,8 @@ pub(crate) fn open(
         acknowledged: Arc::default(),
         credit,
     });
-    opened.is_read_by(&reader);
-    let (tasks, stop) = (TaskTracker::new(), opened.open().stop.child_token());
+    opened.open().is_read_by(&subscription.name, &reader);
+    let tasks = TaskTracker::new();
     for _ in 0..project.settings.streams {
         tasks.spawn(stream::read(Arc::clone(&reader), tasks.clone(), stop.clone()));
     }

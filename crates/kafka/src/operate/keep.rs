@@ -17,9 +17,9 @@ use rdkafka::error::KafkaError;
 
 use crate::cluster::Cluster;
 use crate::context::Context;
-use crate::driver::Open;
 use crate::errors;
 use crate::group::{self, Group};
+use crate::subscriptions::Subscriptions;
 
 /// Soon, for processes that do not live for long: jobs, and services that are scaled to nothing.
 const FIRST: Duration = Duration::from_secs(60);
@@ -36,15 +36,15 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn start(cluster: &Arc<Cluster>, open: &Arc<Open>) -> io::Result<Self> {
+    pub(crate) fn start(cluster: &Arc<Cluster>, known: &Arc<Subscriptions>) -> io::Result<Self> {
         let (ends, ended) = channel();
-        let (cluster, open) = (Arc::downgrade(cluster), Arc::downgrade(open));
+        let (cluster, known) = (Arc::downgrade(cluster), Arc::downgrade(known));
         let run = move || {
             let mut wait = FIRST;
             while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 wait = EVERY;
-                let (Some(cluster), Some(open)) = (cluster.upgrade(), open.upgrade()) else { return };
-                keep_all(&cluster, &open);
+                let (Some(cluster), Some(known)) = (cluster.upgrade(), known.upgrade()) else { return };
+                keep_all(&cluster, &known);
             }
         };
         std::thread::Builder::new().name("kafka-keep".into()).spawn(run)?;
@@ -53,15 +53,15 @@ impl Keeper {
 }
 
 /// Goes through all that this process has ensured and does not read.
-fn keep_all(cluster: &Cluster, open: &Open) {
-    for (name, topic) in open.topics() {
-        if open.is_closed() {
+fn keep_all(cluster: &Cluster, known: &Subscriptions) {
+    for (name, topic) in known.topics() {
+        if known.open.is_closed() {
             return;
         }
-        if open.readers.get(&name).is_some() {
+        if known.open.reader(&name).is_some() {
             continue;
         }
-        let _alone = open.idle.lock();
+        let _alone = known.idle.lock();
         if let Err(error) = keep(cluster, &name, &topic) {
             tracing::warn!(subscription = name, %error, "its cursor could not be kept, and is tried again in six hours");
         }

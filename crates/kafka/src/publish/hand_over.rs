@@ -4,17 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use broker::{Key, Outcome, Receipt, Record, RefusalKind};
+use broker::{Key, Outcome, Permit, Receipt, Record, Refusal, RefusalKind};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 
 use super::calls::{Calls, tag};
 use super::gate::{Gate, Waits};
+use super::outcome;
 use super::producer::{Client, Producer, Reports};
 use super::routes::Route;
-use super::{outcome, unavailable};
 use crate::record::{self, About, Encoded};
-use broker::Permit;
 
 /// A call whose records are ready for librdkafka.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ impl Producer {
         for ready in &burst {
             ready.route.goes(ready.burst);
         }
-        let (now, late) = (Instant::now(), Client::Gone(super::LATE.into()));
+        let (now, late) = (Instant::now(), Client::Gone(Refusal::LATE.into()));
         // Its thread answers what is left only when it has the client back.
         let client = self.client.read();
         for Ready { route, slot, records, deadline, burst } in burst {
@@ -106,7 +105,7 @@ impl HandOver<'_> {
         for (index, encoded) in records.into_iter().enumerate() {
             let handed = match client {
                 Client::Ready(client) => self.one(client, index, &encoded.about, encoded.headers),
-                Client::Gone(why) => Err(Outcome::Refused(unavailable(why.clone()))),
+                Client::Gone(why) => Err(Outcome::refused_for_now(RefusalKind::Unavailable, why.clone())),
             };
             if let Err(outcome) = handed {
                 self.refused.push((index, outcome));

@@ -1,11 +1,10 @@
 //! What a record's report means.
 
-use broker::{Outcome, Position, Refusal, RefusalKind};
+use broker::{Outcome, Position, RefusalKind};
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 
-use super::RETRY_AFTER;
 use crate::errors;
 use crate::topics::Facts;
 
@@ -58,11 +57,10 @@ pub(super) fn failed(code: RDKafkaErrorCode, topic: &str, facts: &Facts, bytes: 
 fn too_large(bytes: usize, topic: &str, facts: &Facts) -> Outcome {
     // Where the record itself fits, it was its batch that did not: the topic takes less than it did.
     if facts.bytes_max().is_some_and(|most| bytes + 4096 < most as usize) {
-        return Outcome::Refused(Refusal {
-            kind: RefusalKind::Unavailable,
-            message: format!("topic {topic} takes less in one batch than it did: try again"),
-            retry_after: Some(RETRY_AFTER),
-        });
+        return Outcome::refused_for_now(
+            RefusalKind::Unavailable,
+            format!("topic {topic} takes less in one batch than it did: try again"),
+        );
     }
     match facts.bytes_max() {
         Some(most) => larger_than_topic(bytes, topic, most as usize),
@@ -99,16 +97,10 @@ pub(super) fn not_taken(error: &KafkaError, topic: &str, facts: &Facts, bytes: u
             | C::MessageSizeTooLarge
             | C::TopicAuthorizationFailed),
         ) => failed(code, topic, facts, bytes),
-        Some(C::QueueFull) => Outcome::Refused(Refusal {
-            kind: RefusalKind::Overloaded,
-            message: "librdkafka's queue is full".into(),
-            retry_after: Some(RETRY_AFTER),
-        }),
-        _ => Outcome::Refused(Refusal {
-            kind: RefusalKind::Unavailable,
-            message: format!("librdkafka did not take it: {error}"),
-            retry_after: Some(RETRY_AFTER),
-        }),
+        Some(C::QueueFull) => Outcome::refused_for_now(RefusalKind::Overloaded, "librdkafka's queue is full"),
+        _ => {
+            Outcome::refused_for_now(RefusalKind::Unavailable, format!("librdkafka did not take it: {error}"))
+        }
     }
 }
 

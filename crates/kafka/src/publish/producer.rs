@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::calls::Calls;
 use super::gate::Gate;
 use super::hand_over::Ready;
-use super::{RETRY_AFTER, outcome};
+use super::outcome;
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::errors;
@@ -32,6 +32,8 @@ const LAST_TICK: Duration = Duration::from_micros(10_100);
 
 /// How long what is under way may take when the driver is closed, or when a producer is replaced.
 pub(super) const CLOSE: Duration = Duration::from_secs(5);
+/// What ended a client may take it some time to pass.
+const REPLACE_AFTER: Duration = Duration::from_secs(1);
 
 /// A producer of topics that take batches of the same size.
 #[derive(Debug)]
@@ -196,7 +198,7 @@ impl Producer {
     fn retire(&self, client: Arc<BaseProducer<Reports>>) {
         let fatal = client.client().fatal_error().map(|(_, reason)| reason);
         let why = match &fatal {
-            None => "this broker's driver has been closed".to_owned(),
+            None => Error::closed().message,
             Some(reason) => {
                 tracing::error!("a producer cannot go on and is replaced: {reason}");
                 format!("a producer is being replaced: {reason}")
@@ -221,9 +223,9 @@ impl Producer {
             .give_up("the broker had not acknowledged it when the driver let go; it may have been written");
     }
 
-    /// Makes another client, a while after the last: what ended that one may take it some time to pass.
+    /// Makes another client, a while after the last.
     fn replace(&self) {
-        let next = Instant::now() + RETRY_AFTER;
+        let next = Instant::now() + REPLACE_AFTER;
         while Instant::now() < next && !self.is_closing.load(Ordering::Acquire) {
             std::thread::sleep(LAST_TICK);
         }

@@ -152,7 +152,7 @@ impl Routes {
     fn producer(&self, batch_bytes: usize) -> Result<Arc<Producer>, Error> {
         let mut producers = self.producers.lock();
         if producers.are_closed {
-            return Err(crate::driver::closed());
+            return Err(Error::closed());
         }
         let members = &mut producers.members;
         let fits =

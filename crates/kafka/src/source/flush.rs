@@ -123,6 +123,6 @@ impl Shared {
             waits
         };
         self.dirty.notify_all();
-        Box::pin(async move { waits.await.unwrap_or_else(|_| Err(crate::driver::closed())) })
+        Box::pin(async move { waits.await.unwrap_or_else(|_| Err(Error::closed())) })
     }
 }

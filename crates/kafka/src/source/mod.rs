@@ -39,7 +39,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 
 use crate::cluster::{Cluster, Place, millis};
-use crate::driver::{Open, Opened};
+use crate::subscriptions::{Open, Opened};
 use crate::{browse, errors, group};
 
 pub(crate) use moves::untold;
@@ -47,7 +47,7 @@ use rebalance::Member;
 pub(crate) use shared::Shared;
 use state::{Phase, State};
 use thread::Reader;
-pub(crate) use watch::Readers;
+pub(crate) use watch::Watch;
 
 /// What a close may take: the last commit, and leaving the group.
 const CLOSE: Duration = Duration::from_secs(30);
@@ -56,6 +56,7 @@ const CLOSE: Duration = Duration::from_secs(30);
 /// committed offset.
 pub(crate) async fn open(
     cluster: &Arc<Cluster>,
+    watch: &Watch,
     opened: Opened,
     subscription: &Subscription,
     credit: Credit,
@@ -94,8 +95,9 @@ pub(crate) async fn open(
     })?;
     // Whoever gives up waiting lets go of the source, and so ends the thread.
     let source = KafkaSource { shared, open, end: Some(end) };
-    told.await.unwrap_or_else(|_| Err(crate::driver::closed()))?;
-    source.open.readers.add(cluster, &source.shared)?;
+    told.await.unwrap_or_else(|_| Err(Error::closed()))?;
+    source.open.is_read_by(&source.shared.name, &source.shared);
+    watch.add(cluster, &source.shared)?;
     Ok(Box::new(source))
 }
 

@@ -72,7 +72,7 @@ impl Shared {
         let since = {
             let mut state = self.state.lock();
             if state.phase != Phase::Open {
-                return Err(crate::driver::closed());
+                return Err(Error::closed());
             }
             state.commands.push_back(Command::Seek { targets, done });
             self.changed.notify_all();

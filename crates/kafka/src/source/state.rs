@@ -359,7 +359,7 @@ impl State {
     /// Why the source cannot go on.
     pub(super) fn ended(&self) -> Result<(), Error> {
         match self.phase {
-            Phase::Ended => Err(crate::driver::closed()),
+            Phase::Ended => Err(Error::closed()),
             Phase::Open | Phase::Closing => Ok(()),
         }
     }

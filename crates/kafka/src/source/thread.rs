@@ -18,7 +18,7 @@ use super::shared::Shared;
 use super::slots::Received;
 use super::state::{Phase, State};
 use crate::cluster::Cluster;
-use crate::driver::Opened;
+use crate::subscriptions::Opened;
 use crate::{errors, record};
 
 /// The longest that a poll waits: what is to be done meanwhile waits as long.

@@ -1,7 +1,7 @@
 //! Where the logs of open subscriptions begin and end: asked once a second, by one thread a driver, so that lag is known
 //! without asking, and that what retention took is noticed, or that a log was truncated.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -19,37 +19,17 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long nothing has to come of a partition whose beginning is beyond what was read, for that to be lost.
 const LOST: Duration = Duration::from_secs(3);
 
-/// The subscriptions that are read in this process, by name.
+/// The thread that does it, once there is something to look at. It ends when this is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Readers {
-    inner: Mutex<Inner>,
+pub(crate) struct Watch {
+    thread: Mutex<Option<Sender<Weak<Shared>>>>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    /// Those that have ended are forgotten when another is added.
-    by_name: HashMap<String, Weak<Shared>>,
-    /// The watch ends when this is dropped.
-    watch: Option<Sender<Weak<Shared>>>,
-}
-
-impl Readers {
-    /// The reader of a subscription that is open.
-    pub(crate) fn get(&self, name: &str) -> Option<Arc<Shared>> {
-        self.inner.lock().by_name.get(name).and_then(Weak::upgrade)
-    }
-
-    /// Lets all sources look again, for the driver has been closed.
-    pub(crate) fn wake(&self) {
-        let readers: Vec<_> = self.inner.lock().by_name.values().filter_map(Weak::upgrade).collect();
-        readers.iter().for_each(|shared| shared.wake());
-    }
-
+impl Watch {
+    /// Looks after one more, until it is dropped.
     pub(super) fn add(&self, cluster: &Arc<Cluster>, shared: &Arc<Shared>) -> Result<(), Error> {
-        let mut inner = self.inner.lock();
-        inner.by_name.retain(|_, reader| reader.strong_count() > 0);
-        inner.by_name.insert(shared.name.clone(), Arc::downgrade(shared));
-        let added = inner.watch.as_ref().is_some_and(|watch| watch.send(Arc::downgrade(shared)).is_ok());
+        let mut running = self.thread.lock();
+        let added = running.as_ref().is_some_and(|watch| watch.send(Arc::downgrade(shared)).is_ok());
         if !added {
             let (sender, receiver) = channel();
             let cluster = Arc::clone(cluster);
@@ -59,7 +39,7 @@ impl Readers {
             spawned.map_err(|error| {
                 Error::new(ErrorKind::Unavailable, format!("a thread cannot be started: {error}"))
             })?;
-            inner.watch = Some(sender);
+            *running = Some(sender);
         }
         Ok(())
     }

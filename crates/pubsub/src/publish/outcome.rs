@@ -1,19 +1,19 @@
 //! What an answer of Google's publisher says of a record.
 
-use broker::{Outcome, Position, Refusal, RefusalKind};
+use broker::{Outcome, Position, RefusalKind};
 use google_cloud_gax::error::rpc::Code;
 use google_cloud_pubsub::error::PublishError;
 
-use super::{RETRY_AFTER, unavailable};
 use crate::{errors, permissions};
 
 /// What became of a record. `topic` is its full name.
 pub(super) fn of(answer: Result<String, PublishError>, topic: &str) -> Outcome {
     match answer {
         Ok(id) => Outcome::Durable(Position::parse(&id)),
-        Err(PublishError::OrderingKeyPaused) => Outcome::Refused(unavailable(
-            "an earlier record of its key was not acknowledged, so it was not sent".into(),
-        )),
+        Err(PublishError::OrderingKeyPaused) => Outcome::refused_for_now(
+            RefusalKind::Unavailable,
+            "an earlier record of its key was not acknowledged, so it was not sent",
+        ),
         Err(PublishError::Rpc(error)) if error.is_exhausted() => {
             Outcome::Unknown(format!("Pub/Sub did not acknowledge it in time: {}", errors::words(&error)))
         }
@@ -25,31 +25,30 @@ pub(super) fn of(answer: Result<String, PublishError>, topic: &str) -> Outcome {
 /// The first attempt was answered so, and there was no second.
 fn failed(error: &google_cloud_gax::error::Error, topic: &str) -> Outcome {
     let words = errors::words(error);
-    let refused = |kind, message| Outcome::Refused(Refusal { kind, message, retry_after: None });
     match errors::code(error) {
-        Some(Code::NotFound) => refused(
+        Some(Code::NotFound) => Outcome::refused(
             RefusalKind::UnknownTopic,
             format!("there is no topic {topic}: create it, or let Postrider create topics: {words}"),
         ),
-        Some(Code::PermissionDenied | Code::Unauthenticated) => refused(
+        Some(Code::PermissionDenied | Code::Unauthenticated) => Outcome::refused(
             RefusalKind::Denied,
             format!("this identity may not publish to {topic}: grant it {}: {words}", permissions::PUBLISH),
         ),
-        Some(Code::ResourceExhausted) => Outcome::Refused(Refusal {
-            kind: RefusalKind::Overloaded,
-            message: format!("Pub/Sub's quota is used up: {words}"),
-            retry_after: Some(RETRY_AFTER),
-        }),
+        Some(Code::ResourceExhausted) => {
+            Outcome::refused_for_now(RefusalKind::Overloaded, format!("Pub/Sub's quota is used up: {words}"))
+        }
         Some(Code::InvalidArgument | Code::OutOfRange) => {
-            refused(RefusalKind::TooLarge, format!("Pub/Sub does not take it: {words}"))
+            Outcome::refused(RefusalKind::TooLarge, format!("Pub/Sub does not take it: {words}"))
         }
-        Some(Code::FailedPrecondition) => {
-            Outcome::Refused(unavailable(format!("Pub/Sub does not take it at present: {words}")))
-        }
-        None if error.is_authentication() && error.is_transient_and_before_rpc() => {
-            Outcome::Refused(unavailable(format!("there is no token to publish to {topic} with: {words}")))
-        }
-        None if error.is_authentication() => refused(
+        Some(Code::FailedPrecondition) => Outcome::refused_for_now(
+            RefusalKind::Unavailable,
+            format!("Pub/Sub does not take it at present: {words}"),
+        ),
+        None if error.is_authentication() && error.is_transient_and_before_rpc() => Outcome::refused_for_now(
+            RefusalKind::Unavailable,
+            format!("there is no token to publish to {topic} with: {words}"),
+        ),
+        None if error.is_authentication() => Outcome::refused(
             RefusalKind::Denied,
             format!("there are no credentials to publish to {topic} with: {words}"),
         ),

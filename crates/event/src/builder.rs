@@ -16,11 +16,6 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub(crate) fn of(event: &Event) -> Self {
-        let builder = Self { data: event.data().cloned(), ..Self::default() };
-        event.attributes().fold(builder, |builder, (name, value)| builder.set(name, value))
-    }
-
     pub fn id(self, id: impl Into<String>) -> Self {
         self.set_core(Core::Id, id.into())
     }
@@ -59,17 +54,16 @@ impl Builder {
             self.malformed.get_or_insert_with(|| Malformed::new(name, rule));
             return self;
         }
-        self.set(name, value)
+        let value = match value {
+            Value::Boolean(value) => Raw::Boolean(value),
+            Value::Integer(value) => Raw::Integer(value),
+            Value::String(text) => Raw::String(Cow::Owned(text.to_owned())),
+        };
+        self.put(Cow::Owned(name.to_owned()), value)
     }
 
     pub fn data(mut self, data: Data) -> Self {
         self.data = Some(data);
-        self
-    }
-
-    /// Takes an attribute out again.
-    pub fn without(mut self, attribute: &str) -> Self {
-        self.draft.remove(attribute);
         self
     }
 
@@ -78,7 +72,6 @@ impl Builder {
         if let Some(malformed) = self.malformed {
             return Err(malformed);
         }
-        self.draft.remove("specversion");
         self.draft.add(Cow::Borrowed("specversion"), Raw::String(Cow::Borrowed(SPEC_VERSION)))?;
         self.draft.check()?;
         if let Some(Data::Json(text)) = &self.data {
@@ -98,15 +91,6 @@ impl Builder {
 
     fn set_core(self, core: Core, value: String) -> Self {
         self.put(Cow::Borrowed(core.name()), Raw::String(Cow::Owned(value)))
-    }
-
-    fn set(self, name: &str, value: Value<'_>) -> Self {
-        let value = match value {
-            Value::Boolean(value) => Raw::Boolean(value),
-            Value::Integer(value) => Raw::Integer(value),
-            Value::String(text) => Raw::String(Cow::Owned(text.to_owned())),
-        };
-        self.put(Cow::Owned(name.to_owned()), value)
     }
 
     fn put(mut self, name: Cow<'static, str>, value: Raw<'static>) -> Self {

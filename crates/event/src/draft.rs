@@ -100,7 +100,6 @@ impl<'a> Draft<'a> {
     pub(crate) fn remove(&mut self, attribute: &str) {
         match Core::of(attribute) {
             Some(core) => self.core[core as usize] = Member::Absent,
-            None if attribute == "specversion" => self.spec_version = Member::Absent,
             None => self.extensions.retain(|e| e.name != attribute),
         }
     }

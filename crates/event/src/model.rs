@@ -117,11 +117,6 @@ impl Event {
         Builder::default()
     }
 
-    /// A builder that begins with this event's attributes and data.
-    pub fn to_builder(&self) -> Builder {
-        Builder::of(self)
-    }
-
     pub fn id(&self) -> &str {
         self.core_text(Core::Id)
     }

@@ -5,7 +5,7 @@ mod brokers;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use postrider_event::http::{self as binding, Encoding};
-use postrider_event::{Data, Event, Value, json, kafka, pubsub};
+use postrider_event::{Builder, Data, Event, Value, json, kafka, pubsub};
 use proptest::prelude::*;
 
 use brokers::{message, record};
@@ -68,7 +68,7 @@ fn data() -> impl Strategy<Value = (Option<Data>, Option<&'static str>)> {
 }
 
 prop_compose! {
-    fn event()(
+    fn builder()(
         id in text(),
         source in "(/[a-z0-9%_.~-]{0,10}|[a-z]{1,5}:[a-z0-9/]{0,10})".prop_map(|s| s.replace('%', "%2F")),
         kind in text(),
@@ -76,7 +76,7 @@ prop_compose! {
         time in proptest::option::of(Just("2016-12-31T23:59:60Z")),
         extensions in proptest::collection::btree_map("x[a-z0-9]{0,19}", attribute(), 0..6),
         (data, content_type) in data(),
-    ) -> Event {
+    ) -> Builder {
         let mut builder = Event::builder().id(id).source(source).kind(kind);
         if let Some(subject) = subject {
             builder = builder.subject(subject);
@@ -97,8 +97,12 @@ prop_compose! {
                 Attribute::String(value) => Value::String(value),
             });
         }
-        builder.build().expect("made to be valid")
+        builder
     }
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    builder().prop_map(|builder| builder.build().expect("made to be valid"))
 }
 
 fn written(event: &Event) -> Vec<u8> {

@@ -1,3 +1,5 @@
+//! How long to wait before a broker is tried again.
+
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -5,7 +7,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 /// Waits between tries to reach a broker: exponential with jitter, without an end. (A delivery's retries are the
 /// engine's.)
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     waits: ExponentialBackoff,
     first: Duration,
     max: Duration,
@@ -13,7 +15,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// From the first wait to the longest, a random part of each aside.
-    pub(crate) fn between([first, max]: [Duration; 2]) -> Self {
+    pub fn between([first, max]: [Duration; 2]) -> Self {
         Self { waits: Self::waits(first, max), first, max }
     }
 
@@ -27,11 +29,11 @@ impl Backoff {
     }
 
     /// The next wait: the present step and a random part of it again, so that many do not try at once.
-    pub(crate) fn wait(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         self.waits.next().unwrap_or(self.max)
     }
 
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.waits = Self::waits(self.first, self.max);
     }
 }

@@ -45,6 +45,7 @@
 //! and [`fake`] takes records in for tests of what publishes.
 
 mod admission;
+mod backoff;
 mod capabilities;
 pub mod conformance;
 mod driver;
@@ -60,6 +61,7 @@ mod slots;
 mod source;
 
 pub use admission::{Admission, Permit};
+pub use backoff::Backoff;
 pub use capabilities::Capabilities;
 pub use driver::{Browse, Browsed, Driver, Health, Lag, Selection, Start, Subscription, SubscriptionInfo};
 pub use error::{Error, ErrorKind};

@@ -9,7 +9,6 @@
 
 mod actor;
 mod attempt;
-mod backoff;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;

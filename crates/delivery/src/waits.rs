@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use broker::{Error, ErrorKind};
+use broker::{Backoff, Error, ErrorKind};
 use tokio::time::timeout;
-
-use crate::backoff::Backoff;
 
 /// First and longest wait before another try while the broker cannot be reached.
 const UNREACHABLE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];

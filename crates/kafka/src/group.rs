@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{Error, ErrorKind, Start, Subscription};
+use broker::{Backoff, Error, ErrorKind, Start, Subscription};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -48,12 +48,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Asks again, for a while, while the error is temporary.
 pub(crate) fn patiently<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     let deadline = Instant::now() + PATIENCE;
-    let mut pause = Duration::from_millis(20);
+    let mut backoff = Backoff::between([Duration::from_millis(20), Duration::from_millis(500)]);
     loop {
-        match ask() {
-            Err(error) if error.is_temporary() && Instant::now() + pause < deadline => {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(500));
+        let result = ask();
+        let wait = backoff.wait();
+        match result {
+            Err(error) if error.is_temporary() && Instant::now() + wait < deadline => {
+                std::thread::sleep(wait);
             }
             result => return result,
         }

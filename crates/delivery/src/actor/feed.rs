@@ -4,11 +4,10 @@ use std::collections::HashSet;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use broker::{Credit, Lease, Position, Settle, Source};
+use broker::{Backoff, Credit, Lease, Position, Settle, Source};
 use engine::{SourceId, Token};
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::held::{Held, Holder};
 
 /// Most bytes of payloads that a source may have handed out.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{Error, ErrorKind};
+use broker::{Backoff, Error, ErrorKind};
 use futures::channel::oneshot;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -33,8 +33,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_millis(200);
 /// How long what is known of the logs' ends is taken for the present.
 const ENDS: Duration = Duration::from_secs(5);
-const BACKOFF: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// First and longest wait before a member that failed is made anew.
+const ANEW: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 
 pub(super) struct Reader {
     pub(super) cluster: Arc<Cluster>,
@@ -58,7 +58,7 @@ impl Reader {
     pub(super) fn run(self, first: BaseConsumer<Member>) {
         let _ending = Ending(Arc::clone(&self.shared));
         let mut next: Result<BaseConsumer<Member>, Error> = Ok(first);
-        let mut backoff = BACKOFF;
+        let mut backoff = Backoff::between(ANEW);
         loop {
             let began = Instant::now();
             let end = match next {
@@ -71,21 +71,20 @@ impl Reader {
                 topic = self.shared.topic,
                 "the reader is made anew: {reason}"
             );
-            if began.elapsed() > BACKOFF_MAX * 2 {
-                backoff = BACKOFF;
+            if began.elapsed() > ANEW[1] * 4 {
+                backoff.reset();
             }
-            if !self.rest(&reason, backoff) {
+            if !self.rest(&reason, backoff.wait()) {
                 break;
             }
-            backoff = (backoff * 2).min(BACKOFF_MAX);
             next = (self.join)();
         }
         self.end();
     }
 
     /// Waits before the next member is made. False: the source is to be closed.
-    fn rest(&self, reason: &str, backoff: Duration) -> bool {
-        let deadline = Instant::now() + backoff;
+    fn rest(&self, reason: &str, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
         let mut state = self.shared.state.lock();
         state.trouble = Some(reason.to_owned());
         while state.phase == Phase::Open {

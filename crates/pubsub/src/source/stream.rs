@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{Error, ErrorKind};
+use broker::{Backoff, Error, ErrorKind};
 use google_cloud_pubsub::subscriber::MessageStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,8 +14,8 @@ use crate::{errors, permissions, record};
 
 /// A stream that nobody takes anything from for so long gives back what it holds: another process may have room.
 const STALLED: Duration = Duration::from_secs(30);
-/// Pauses after failures that may pass.
-const AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+/// First and longest wait after failures that may pass.
+const AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(15)];
 /// The client lets a message go later than the driver does, who has told it by then.
 const LATER: Duration = Duration::from_secs(600);
 /// What the server may send beyond the credit, so that a stream never runs dry.
@@ -32,7 +32,7 @@ enum End {
 
 /// Reads the subscription, one stream after another, until stopped or until it cannot be read.
 pub(super) async fn read(reader: Arc<Reader>, tasks: TaskTracker, stop: CancellationToken) {
-    let mut pause = AGAIN[0];
+    let mut backoff = Backoff::between(AGAIN);
     loop {
         let has_room = tokio::select! {
             () = reader.has_room() => true,
@@ -63,11 +63,11 @@ pub(super) async fn read(reader: Arc<Reader>, tasks: TaskTracker, stop: Cancella
                 }
             }
         }
-        if began.elapsed() > AGAIN[1] {
-            pause = AGAIN[0];
+        if began.elapsed() > AGAIN[1] * 2 {
+            backoff.reset();
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(AGAIN[1]),
+            () = tokio::time::sleep(backoff.wait()) => {}
             () = stop.cancelled() => return,
         }
     }

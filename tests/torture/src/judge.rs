@@ -13,11 +13,11 @@ use crate::told::Told;
 /// All that was promised so far. It grows by what workers tell and by what a judgement sees: what has been read was
 /// handed out, and is not to change afterwards either.
 #[derive(Clone, Debug, Default)]
-pub struct Promised {
+pub(crate) struct Promised {
     topics: BTreeMap<u8, Topic>,
     subscriptions: BTreeMap<(u8, u8), Subscription>,
     /// Records that were acknowledged.
-    pub acknowledged: u64,
+    pub(crate) acknowledged: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -41,11 +41,11 @@ struct Subscription {
 }
 
 /// What does not hold, in words, each beginning with its topic.
-pub type Problems = Vec<String>;
+pub(crate) type Problems = Vec<String>;
 
 impl Promised {
     /// Takes in what a worker has told.
-    pub fn hear(&mut self, told: &Told) {
+    pub(crate) fn hear(&mut self, told: &Told) {
         match *told {
             Told::Appended { topic, writer, run, count, records, first } => {
                 self.acknowledged += u64::from(records);
@@ -78,7 +78,7 @@ impl Promised {
     }
 
     /// Recovers the directory and compares. What is found is promised from then on.
-    pub fn judge(&mut self, directory: &Path) -> Problems {
+    pub(crate) fn judge(&mut self, directory: &Path) -> Problems {
         // Nothing is removed while it is looked at.
         let options = Options { retention_bytes: u64::MAX, ..layout::options() };
         let (store, damage) = match Store::open(directory, options) {

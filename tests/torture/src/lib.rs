@@ -12,15 +12,15 @@
 //! - [`power`]: what a power loss may leave of a traced run, any of it recovered and judged.
 //! - [`trace`]: what a program did to its files and sockets, as strace saw it.
 
-pub mod judge;
+mod judge;
 pub mod kills;
 mod layout;
 mod mix;
 pub mod power;
-pub mod records;
+mod records;
 pub mod steps;
 mod strace;
-pub mod told;
+mod told;
 pub mod trace;
 pub mod worker;
 mod workers;

@@ -5,16 +5,16 @@ const HEAD: usize = 16;
 
 /// Which record it is. The counts of one writer in one run begin at 0 and have no gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Id {
-    pub topic: u8,
-    pub writer: u8,
+pub(crate) struct Id {
+    pub(crate) topic: u8,
+    pub(crate) writer: u8,
     /// Which process wrote it: rises by one with each.
-    pub run: u32,
-    pub count: u32,
+    pub(crate) run: u32,
+    pub(crate) count: u32,
 }
 
 /// The record with this name and a body of this many bytes.
-pub fn encode(id: Id, body: usize) -> Vec<u8> {
+pub(crate) fn encode(id: Id, body: usize) -> Vec<u8> {
     let mut bytes = vec![id.topic, id.writer, 0, 0];
     for number in [id.run, id.count, body as u32] {
         bytes.extend_from_slice(&number.to_le_bytes());
@@ -26,7 +26,7 @@ pub fn encode(id: Id, body: usize) -> Vec<u8> {
 }
 
 /// The name of a record. `None`: not every byte of it is as it was written.
-pub fn decode(bytes: &[u8]) -> Option<Id> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Id> {
     let head = bytes.get(..HEAD)?;
     let number = |at: usize| {
         let mut word = [0; 4];

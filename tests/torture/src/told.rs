@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 /// Log A. It is told in the order in which it happened, seen from one thread of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub(crate) enum Told {
     /// It waits to be let in.
     Waiting,
     /// The store is about to be opened: what follows is recovery.
@@ -47,7 +47,7 @@ impl fmt::Display for Told {
 
 impl Told {
     /// `None`: no whole line of ours.
-    pub fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let what = words.next()?;
         let numbers: Vec<u64> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
@@ -79,7 +79,7 @@ impl Told {
 
     /// Tells it: a single write, which a pipe takes as a whole or not at all. With nobody to tell the process ends: that
     /// is how no worker outlives whoever started it.
-    pub fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let line = format!("{self}\n");
         let mut stdout = io::stdout().lock();
         if stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).is_err() {

@@ -100,7 +100,7 @@ pub struct Call {
 }
 
 /// Reads what `strace -f -y -xx` wrote.
-pub fn parse(text: &str) -> Result<Vec<Call>> {
+fn parse(text: &str) -> Result<Vec<Call>> {
     let mut calls: Vec<Call> = Vec::new();
     let mut open: HashMap<u32, usize> = HashMap::new();
     for (at, line) in text.lines().enumerate() {

@@ -179,12 +179,12 @@ impl Model {
 
     /// The first half of [`Driver::close`](crate::Driver::close): later calls are refused or answer `Closed`. Let the
     /// answers come, then [`Model::shut_down`].
-    pub fn stop_taking_in(&mut self) {
+    pub(super) fn stop_taking_in(&mut self) {
         self.closed = true;
     }
 
     /// The second half: flushes, and closes every source. [`Model::crash`] then starts a new client.
-    pub fn shut_down(&mut self, now: Duration) {
+    pub(super) fn shut_down(&mut self, now: Duration) {
         self.advance(now);
         let sources: Vec<SourceId> = self.sessions.keys().copied().collect();
         for source in sources {

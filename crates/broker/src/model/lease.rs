@@ -107,7 +107,7 @@ impl Model {
 
     /// Asks for a flush. Everything settled and noted so far is durable once [`Model::flushed`] has reached the returned
     /// mark; `None` where the source is gone, and its unflushed work with it.
-    pub fn flush(&mut self, now: Duration, source: SourceId) -> Option<u64> {
+    pub(super) fn flush(&mut self, now: Duration, source: SourceId) -> Option<u64> {
         self.advance(now);
         let name = Arc::clone(&self.sessions.get(&source)?.subscription);
         let soon = self.now + self.up_to(self.settings.faults.latency_max);
@@ -116,7 +116,7 @@ impl Model {
     }
 
     /// How far the source's flushes have come; `None` where it is gone.
-    pub fn flushed(&self, source: SourceId) -> Option<u64> {
+    pub(super) fn flushed(&self, source: SourceId) -> Option<u64> {
         Some(self.cursors.get(&self.sessions.get(&source)?.subscription)?.flushed())
     }
 

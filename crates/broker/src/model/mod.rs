@@ -10,11 +10,10 @@
 //! - **Publish.** [`Model::publish`] returns a [`Ticket`]; [`Model::answers`] yields each ticket's outcomes once. A record
 //!   *lands* (enters the log, [`Happened::Appended`]) and is *acknowledged* in separate steps, which faults drive apart.
 //! - **Subscribe.** [`Model::ensure`] makes a durable subscription, [`Model::open`] a source on it. [`Model::poll`] hands
-//!   out; [`Model::settle`], [`Model::note`], [`Model::set_credit`], [`Model::load`] and [`Model::close`] are the
+//!   out; [`Model::settle`], [`Model::note`], [`Model::set_credit`] and [`Model::close`] are the
 //!   [`Source`](crate::Source)'s methods. Positions are [`Position::Number`], dense from 0 in each topic.
 //! - **Durability.** Settles and notes are volatile until a flush, which comes by itself within
-//!   [`Faults::flush_max`]. [`Model::flush`] asks for one now and returns a mark: all before it is durable once
-//!   [`Model::flushed`] has reached the mark.
+//!   [`Faults::flush_max`].
 //! - **Time.** Every call that takes `now` first lets everything happen that is due. [`Model::next_event_at`] tells when
 //!   there is something to do next: an event of the model's own, or a hand-out that waits for a poll. A driver of the
 //!   model loops: `advance(next_event_at())`, take `answers`, `poll` each source, act.
@@ -190,10 +189,6 @@ impl Model {
         Some(&self.topics[self.topic_named(topic)?].entry(position)?.record)
     }
 
-    pub fn now(&self) -> Duration {
-        self.now
-    }
-
     /// Lets everything happen that is due by `now`.
     pub fn advance(&mut self, now: Duration) {
         while let Some(item) = self.events.pop_due(now) {
@@ -283,7 +278,7 @@ impl Model {
     }
 
     /// Since when the broker has been unreachable, on the wall clock in milliseconds; `None` while it is up.
-    pub fn down_since_ms(&self) -> Option<u64> {
+    fn down_since_ms(&self) -> Option<u64> {
         self.down.map(|(since, _)| self.settings.epoch_ms + since.as_millis() as u64)
     }
 

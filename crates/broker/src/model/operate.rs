@@ -51,7 +51,7 @@ impl Model {
     }
 
     /// [`Driver::purge`](crate::Driver::purge).
-    pub fn purge(
+    pub(super) fn purge(
         &mut self,
         now: Duration,
         subscription: &str,
@@ -90,7 +90,7 @@ impl Model {
     }
 
     /// [`Driver::seek`](crate::Driver::seek).
-    pub fn seek(&mut self, now: Duration, subscription: &str, to: Start) -> Result<(), Error> {
+    pub(super) fn seek(&mut self, now: Duration, subscription: &str, to: Start) -> Result<(), Error> {
         self.advance(now);
         self.reachable()?;
         self.can(self.settings.capabilities.seek, "seek")?;
@@ -114,7 +114,7 @@ impl Model {
     }
 
     /// [`Driver::subscriptions`](crate::Driver::subscriptions).
-    pub fn subscriptions(&mut self, now: Duration) -> Result<Vec<SubscriptionInfo>, Error> {
+    pub(super) fn subscriptions(&mut self, now: Duration) -> Result<Vec<SubscriptionInfo>, Error> {
         self.advance(now);
         self.reachable()?;
         self.can(self.settings.capabilities.list, "list subscriptions")?;
@@ -128,7 +128,7 @@ impl Model {
     }
 
     /// [`Driver::delete`](crate::Driver::delete).
-    pub fn delete(&mut self, now: Duration, subscription: &str) -> Result<(), Error> {
+    pub(super) fn delete(&mut self, now: Duration, subscription: &str) -> Result<(), Error> {
         self.advance(now);
         self.reachable()?;
         self.can(self.settings.capabilities.list, "delete subscriptions")?;

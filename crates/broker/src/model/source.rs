@@ -144,7 +144,7 @@ impl Model {
     }
 
     /// [`Source::load`](crate::Source::load): `NotFound` where the lease is dead.
-    pub fn load(&mut self, now: Duration, source: SourceId, lease: Lease) -> Result<Record, Error> {
+    pub(super) fn load(&mut self, now: Duration, source: SourceId, lease: Lease) -> Result<Record, Error> {
         self.advance(now);
         self.reachable()?;
         let session = self.session(source)?;
@@ -163,12 +163,12 @@ impl Model {
     }
 
     /// [`Source::lag`](crate::Source::lag).
-    pub fn lag(&self, source: SourceId) -> Lag {
+    pub(super) fn lag(&self, source: SourceId) -> Lag {
         self.sessions.get(&source).map_or_else(Lag::default, |s| self.lag_of(&s.subscription))
     }
 
     /// [`Source::stale_settles`](crate::Source::stale_settles).
-    pub fn stale_settles(&self, source: SourceId) -> u64 {
+    pub(super) fn stale_settles(&self, source: SourceId) -> u64 {
         self.sessions.get(&source).map_or(0, |s| s.stale)
     }
 }

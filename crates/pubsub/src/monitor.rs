@@ -11,6 +11,9 @@ use crate::project::Project;
 const EVERY: Duration = Duration::from_secs(1);
 /// A request that is not answered for so long makes suspicious.
 const SUSPICIOUS: Duration = Duration::from_secs(2);
+/// After something was acknowledged, of which the client tells no answer, silence makes suspicious later: where little
+/// comes, it follows each event.
+const UNHEARD: Duration = Duration::from_secs(5);
 /// Silence is normal where nothing is published and nothing comes; still it is looked into now and then.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -20,7 +23,13 @@ pub(crate) async fn watch(project: Arc<Project>, stop: CancellationToken) {
         loop {
             tokio::time::sleep(EVERY).await;
             let pulse = &project.pulse;
-            let patience = if pulse.is_waited_for() { SUSPICIOUS } else { SILENCE };
+            let patience = if pulse.is_waited_for() {
+                SUSPICIOUS
+            } else if pulse.is_unheard() {
+                UNHEARD
+            } else {
+                SILENCE
+            };
             if pulse.down().is_none() && pulse.silent_for() < patience {
                 continue;
             }

@@ -23,7 +23,8 @@ impl Project {
     pub(crate) async fn new(settings: Settings) -> Result<Arc<Self>, Error> {
         let patience = Arc::<Patience>::default();
         let clients = Clients::new(&settings, &patience).await?;
-        Ok(Arc::new(Self { settings, clients, pulse: Pulse::default(), patience }))
+        let pulse = Pulse::new(settings.lease);
+        Ok(Arc::new(Self { settings, clients, pulse, patience }))
     }
 
     /// A topic's full name.

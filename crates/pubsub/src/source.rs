@@ -3,6 +3,7 @@
 mod awaited;
 mod flush;
 mod notes;
+mod settled;
 mod state;
 mod stream;
 #[cfg(test)]
@@ -11,8 +12,9 @@ mod watch;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use broker::{
     BoxFuture, Credit, Error, ErrorKind, Input, Lag, Lease, Note, Part, PartState, Position, Record, Settle,
@@ -51,6 +53,8 @@ pub(crate) struct Reader {
     /// What a stream last failed with, until something comes again.
     trouble: Mutex<Option<String>>,
     acknowledged: Arc<Acknowledged>,
+    /// Messages that came again though they were settled, and were acknowledged anew; until it is told.
+    again: AtomicU64,
     /// The largest credit so far: what the server is told to send at the most.
     credit: Credit,
 }
@@ -95,6 +99,7 @@ pub(crate) fn open(
         room: Notify::new(),
         trouble: Mutex::default(),
         acknowledged: Arc::default(),
+        again: AtomicU64::new(0),
         credit,
     });
     opened.open().is_read_by(&subscription.name, &reader);
@@ -114,7 +119,7 @@ impl Reader {
 
     /// Settles these of what is here, and returns how many those were.
     pub(crate) fn purge(&self, positions: &[Position]) -> u64 {
-        let (purged, handles) = self.state.lock().purge(positions);
+        let (purged, handles) = self.state.lock().purge(positions, Instant::now());
         if !handles.is_empty() {
             self.acknowledge(handles);
         }
@@ -183,7 +188,7 @@ impl Source for PubsubSource {
     }
 
     fn settle(&mut self, lease: Lease, settle: Settle) {
-        let handles = self.reader.state.lock().settle(lease, settle);
+        let handles = self.reader.state.lock().settle(lease, settle, Instant::now());
         if !handles.is_empty() {
             self.reader.acknowledge(handles);
         }

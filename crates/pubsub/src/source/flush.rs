@@ -2,7 +2,8 @@
 //!
 //! Google's client sends what was acknowledged every 100 ms. Of a subscription that delivers exactly once the server's
 //! answer is told; of any other it is not. There a flush waits until the acknowledgements have been sent and the service
-//! has answered a question that was asked later. One that was lost nevertheless costs a duplicate.
+//! has answered a question that was asked later. One that was lost nevertheless brings its message again: after an outage
+//! it is acknowledged anew ([`settled`](super::settled)), else it is a duplicate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +38,7 @@ pub(super) struct Acknowledged {
 impl Reader {
     pub(super) fn acknowledge(&self, handles: Vec<Handler>) {
         let acknowledged = &self.acknowledged;
+        self.project.pulse.acknowledged();
         acknowledged.count.fetch_add(1, Ordering::Relaxed);
         for handle in handles {
             let Handler::ExactlyOnce(handle) = handle else {

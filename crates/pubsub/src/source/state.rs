@@ -17,6 +17,7 @@ use slab::Slab;
 
 use super::awaited::Awaited;
 use super::notes::Notes;
+use super::settled::Settled;
 
 /// Inputs of one poll at the most.
 const POLL_INPUTS_MAX: usize = 256;
@@ -69,6 +70,7 @@ pub(super) struct State<H> {
     outbox: VecDeque<Input>,
     notes: Notes,
     awaited: Awaited,
+    settled: Settled,
     stale: u64,
     /// Why nothing comes any more.
     ended: Option<Error>,
@@ -90,6 +92,7 @@ impl<H> State<H> {
             outbox: VecDeque::new(),
             notes: Notes::default(),
             awaited: Awaited::new(redelivery),
+            settled: Settled::default(),
             stale: 0,
             ended: None,
         }
@@ -114,6 +117,23 @@ impl<H> State<H> {
             && (self.ready_bytes < QUEUE_BYTES_MAX || self.ready.is_empty())
     }
 
+    /// Whether a message that came was settled here at that time or later, so that it came again only because its
+    /// acknowledgement was lost. It is to be acknowledged anew.
+    pub(super) fn was_settled(&mut self, received: &Received, since: Instant, now: Instant) -> bool {
+        let Received { position, published_ms, .. } = received;
+        let was = self.settled.knows(position, *published_ms, since);
+        if was {
+            // This acknowledgement may be lost, too.
+            self.settled.remember(position.clone(), *published_ms, now);
+        }
+        was
+    }
+
+    /// Nothing that was settled is in doubt.
+    pub(super) fn forget_settled(&mut self, now: Instant) {
+        self.settled.age(now);
+    }
+
     /// A message came. Where it is here already, its new handle is taken and nothing else happens: the server has only
     /// lost track of our lease. Returned is a handle to be given back.
     pub(super) fn receive(&mut self, received: Received, handle: H, now: Instant) -> Option<H> {
@@ -133,6 +153,7 @@ impl<H> State<H> {
         if key.is_some_and(|key| !self.awaited.admits(key, &received.position, now)) {
             return Some(handle);
         }
+        self.settled.forget(&received.position);
         let note = self.notes.take(&received.position);
         let (arrival, position, bytes) = (self.arrivals, received.position.clone(), received.bytes);
         self.arrivals += 1;
@@ -181,14 +202,14 @@ impl<H> State<H> {
     }
 
     /// Ends a lease. Returned are the handles that are to acknowledge it.
-    pub(super) fn settle(&mut self, lease: Lease, settle: Settle) -> Vec<H> {
+    pub(super) fn settle(&mut self, lease: Lease, settle: Settle, now: Instant) -> Vec<H> {
         match settle {
             Settle::Done => {
                 let Some(id) = self.slots.free(lease) else {
                     self.stale += 1;
                     return Vec::new();
                 };
-                self.forget(id).handles
+                self.finish(id, now)
             }
             Settle::Release => {
                 let (entries, ready, bytes) = (&mut self.entries, &mut self.ready, &mut self.ready_bytes);
@@ -259,6 +280,13 @@ impl<H> State<H> {
         entry.handles
     }
 
+    /// It is settled. Returned are the handles that are to acknowledge it.
+    fn finish(&mut self, id: usize, now: Instant) -> Vec<H> {
+        let Entry { received: Received { position, published_ms, .. }, handles, .. } = self.forget(id);
+        self.settled.remember(position, published_ms, now);
+        handles
+    }
+
     fn forget(&mut self, id: usize) -> Entry<H> {
         let entry = self.entries.remove(id);
         self.by_position.remove(&entry.received.position);
@@ -269,7 +297,7 @@ impl<H> State<H> {
     }
 
     /// Settles these of what is here. Returns how many those were, and the handles that are to acknowledge them.
-    pub(super) fn purge(&mut self, positions: &[Position]) -> (u64, Vec<H>) {
+    pub(super) fn purge(&mut self, positions: &[Position], now: Instant) -> (u64, Vec<H>) {
         let here: Vec<usize> =
             positions.iter().filter_map(|position| self.by_position.get(position)).copied().collect();
         let purged = here.len() as u64;
@@ -278,7 +306,7 @@ impl<H> State<H> {
                 self.slots.free(lease);
                 self.outbox.push_back(Input::Revoked(lease));
             }
-            self.forget(id).handles
+            self.finish(id, now)
         };
         (purged, here.into_iter().flat_map(end).collect())
     }

@@ -1,10 +1,12 @@
 //! One stream of a subscription.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use broker::{Backoff, Error, ErrorKind};
 use google_cloud_pubsub::subscriber::MessageStream;
+use google_cloud_pubsub::subscriber::handler::Handler;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -122,12 +124,30 @@ impl Reader {
                 bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
                 record: Arc::new(record::decode(message, &self.topic)),
             };
-            let back = self.state.lock().receive(received, handle, Instant::now());
-            // A handle that is dropped gives its message back.
-            drop(back);
+            self.take(received, handle);
             self.trouble.lock().take();
-            self.wake();
         }
+    }
+
+    fn take(&self, received: Received, handle: Handler) {
+        let now = Instant::now();
+        let back = {
+            let mut state = self.state.lock();
+            if self
+                .project
+                .pulse
+                .doubtful_since()
+                .is_some_and(|since| state.was_settled(&received, since, now))
+            {
+                drop(state);
+                self.again.fetch_add(1, Ordering::Relaxed);
+                return self.acknowledge(vec![handle]);
+            }
+            state.receive(received, handle, now)
+        };
+        // A handle that is dropped gives its message back.
+        drop(back);
+        self.wake();
     }
 
     /// Whether this failure ends the source; any other is told and tried again.

@@ -50,6 +50,10 @@ fn deliveries(state: &mut State<u64>) -> Vec<(u64, Lease)> {
     filled(state).into_iter().map(delivery).collect()
 }
 
+fn settle(state: &mut State<u64>, lease: Lease, settle: Settle) -> Vec<u64> {
+    state.settle(lease, settle, Instant::now())
+}
+
 fn positions(held: &[(u64, Lease)]) -> Vec<u64> {
     held.iter().map(|(position, _)| *position).collect()
 }
@@ -62,11 +66,11 @@ fn a_release_waits_here_in_its_old_place_with_its_keys_tail() {
     take_in(&mut state, Some("a"), [5]);
     let held = deliveries(&mut state);
     assert_eq!(positions(&held), [1, 2, 3, 4], "as far as the credit goes");
-    assert!(state.settle(held[1].1, Settle::Release).is_empty(), "the server hears nothing of it");
-    assert!(state.settle(held[2].1, Settle::Done).is_empty(), "the tail died with its head");
+    assert!(settle(&mut state, held[1].1, Settle::Release).is_empty(), "the server hears nothing of it");
+    assert!(settle(&mut state, held[2].1, Settle::Done).is_empty(), "the tail died with its head");
     assert_eq!(state.stale(), 1);
     assert_eq!(positions(&deliveries(&mut state)), [2, 3], "before what came later");
-    assert_eq!(state.settle(held[0].1, Settle::Done), [1]);
+    assert_eq!(settle(&mut state, held[0].1, Settle::Done), [1]);
     assert_eq!(positions(&deliveries(&mut state)), [5]);
 }
 
@@ -85,7 +89,11 @@ fn a_message_that_comes_again_only_changes_its_handle() {
         "the oldest of too many is given back"
     );
     assert!(filled(&mut state).is_empty(), "nobody is disturbed");
-    assert_eq!(state.settle(held[0].1, Settle::Done), [10, 11, 12, 13], "whichever the server knows it by");
+    assert_eq!(
+        settle(&mut state, held[0].1, Settle::Done),
+        [10, 11, 12, 13],
+        "whichever the server knows it by"
+    );
     assert_eq!(state.receive(received(1, Some("a")), 14, now), None, "what was settled is another delivery");
 }
 
@@ -152,7 +160,7 @@ fn an_end_gives_everything_back_and_takes_nothing_more() {
     gone.sort_unstable();
     assert_eq!(gone, [1, 2]);
     assert_eq!(state.receive(received(3, None), 3, Instant::now()), Some(3));
-    assert!(state.settle(held[0].1, Settle::Done).is_empty() && filled(&mut state).is_empty());
+    assert!(settle(&mut state, held[0].1, Settle::Done).is_empty() && filled(&mut state).is_empty());
     assert_eq!(state.ended().map_err(|error| error.kind), Err(ErrorKind::Closed));
 }
 
@@ -162,9 +170,9 @@ fn what_is_purged_is_acknowledged_and_told() {
     take_in(&mut state, Some("a"), [1, 2, 3]);
     assert_eq!(positions(&deliveries(&mut state)), [1, 2]);
     let chosen = [2, 3, 9].map(Position::Number);
-    assert_eq!(state.purge(&chosen), (2, vec![2, 3]), "held or waiting; 9 is not here");
+    assert_eq!(state.purge(&chosen, Instant::now()), (2, vec![2, 3]), "held or waiting; 9 is not here");
     assert!(matches!(filled(&mut state)[..], [Input::Revoked(_)]));
-    assert_eq!(state.purge(&chosen), (0, Vec::new()));
+    assert_eq!(state.purge(&chosen, Instant::now()), (0, Vec::new()));
 }
 
 #[test]
@@ -174,4 +182,39 @@ fn what_was_published_after_the_end_waits_aside() {
     assert_eq!(positions(&deliveries(&mut state)), [1, 2]);
     let gone = state.end(Error::new(ErrorKind::Closed, "closed"));
     assert_eq!(gone.len(), 4, "with the source it is given back, too");
+}
+
+#[test]
+fn what_was_settled_is_known_again_until_it_is_taken_again() {
+    let mut state = state(AMPLE);
+    let began = Instant::now();
+    take_in(&mut state, Some("a"), [1, 2, 3, 4]);
+    let held = deliveries(&mut state);
+    assert_eq!(settle(&mut state, held[0].1, Settle::Done), [1]);
+    assert!(settle(&mut state, held[1].1, Settle::Release).is_empty());
+    assert_eq!(state.purge(&[Position::Number(4)], Instant::now()), (1, vec![4]));
+    let mut was_settled = |number, since, now| state.was_settled(&received(number, Some("a")), since, now);
+    assert!(was_settled(1, began, Instant::now()) && was_settled(4, began, Instant::now()));
+    assert!(![2, 3].iter().any(|number| was_settled(*number, began, Instant::now())), "they were given back");
+    let later = Instant::now() + SECOND;
+    assert!(!was_settled(1, later, later), "not since then");
+    assert!(was_settled(1, began, later) && was_settled(1, later, later), "it was acknowledged anew");
+    // Nobody knew of an outage when it came again, or somebody had moved the subscription's cursor.
+    take_in(&mut state, Some("a"), [1]);
+    assert!(!state.was_settled(&received(1, Some("a")), began, later), "it is to be settled again");
+    state.expire(later, later);
+    assert!(!state.was_settled(&received(1, Some("a")), began, later), "and has not been");
+}
+
+#[test]
+fn what_was_settled_is_known_also_while_its_key_waits_for_what_was_given_back() {
+    let mut state = state(AMPLE);
+    let began = Instant::now();
+    take_in(&mut state, Some("a"), [1, 2]);
+    let held = deliveries(&mut state);
+    settle(&mut state, held[0].1, Settle::Done);
+    let now = Instant::now();
+    assert_eq!(state.expire(now, now), [2], "the outage lasts");
+    assert!(state.was_settled(&received(1, Some("a")), began, now), "it comes first, and is acknowledged");
+    assert_eq!(state.receive(received(2, Some("a")), 20, now), None, "which the key waits for");
 }

@@ -1,6 +1,7 @@
 //! The clock of a source: leases that end, and events that grow old.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ pub(super) async fn watch(reader: Arc<Reader>, stop: CancellationToken) {
                 reader.expire(before, now);
             }
             is_out = out;
+            reader.tend_settled(now);
             let oldest = reader.state.lock().lag(now_ms()).oldest;
             if let Some(warning) = reader.too_old(oldest)
                 && told.is_none_or(|told| told.elapsed() >= TELL_EVERY)
@@ -43,6 +45,21 @@ pub(super) async fn watch(reader: Arc<Reader>, stop: CancellationToken) {
 }
 
 impl Reader {
+    /// Forgets what was settled long ago, and tells what came again.
+    fn tend_settled(&self, now: Instant) {
+        if self.project.pulse.doubtful_since().is_none() {
+            self.state.lock().forget_settled(now);
+        }
+        let again = self.again.swap(0, Ordering::Relaxed);
+        if again > 0 {
+            tracing::info!(
+                subscription = self.name,
+                messages = again,
+                "what was settled came again after an outage, and was acknowledged anew"
+            );
+        }
+    }
+
     fn expire(&self, before: Instant, now: Instant) {
         let gone = self.state.lock().expire(before, now);
         if !gone.is_empty() {

@@ -1,13 +1,15 @@
 //! What the server itself does not do, done to the calls on their way: refusals, outages, lost answers, broken streams.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod outages;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use broker::{
-    Batch, Body, Credit, Driver, ErrorKind, Health, Hop, Input, Key, Lease, Outcome, Payload, Record,
-    RefusalKind, Settle, Source, Start, Subscription,
+    Batch, Body, Credit, Driver, ErrorKind, Hop, Input, Key, Lease, Outcome, Payload, Record, RefusalKind,
+    Settle, Source, Start, Subscription,
 };
 use brokers::pubsub::{Code, Fault, Proxy};
 use common::{PATIENCE, Project, QUIET};
@@ -258,56 +260,6 @@ async fn a_message_that_is_handed_out_twice_disturbs_nobody() {
     assert_eq!(reader.source.stale_settles(), 0);
     reader.source.flush().await.expect("a flush succeeds");
     assert_eq!(reader.next(QUIET).await, None, "what was settled does not come again");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_is_told_ends_the_leases_and_loses_nothing() {
-    let ground = Ground::new().await;
-    ground.publish("a", &[1]).await;
-    let mut reader = ground.open().await;
-    reader.next(PATIENCE).await.expect("it comes");
-    ground.set(Fault::refuse("*", Code::Unavailable));
-    ground.set(Fault::end_streams(Code::Unavailable));
-    let began = Instant::now();
-    let mut last = ground.publish_within("b", &[2], Duration::from_secs(4)).await;
-    while !matches!(ground.driver.health(), Health::Down { .. }) {
-        assert!(began.elapsed() < PATIENCE, "the outage is told");
-        last = ground.publish_within("b", &[2], Duration::from_secs(4)).await;
-    }
-    assert!(!last[0].is_durable());
-    let outcomes = ground.publish_within("b", &[3], PATIENCE).await;
-    assert_eq!(
-        refusal(&outcomes).kind,
-        RefusalKind::Unavailable,
-        "nobody waits for what is known to be away"
-    );
-    while reader.revoked == 0 {
-        assert!(began.elapsed() < 2 * PATIENCE, "what is held is another's by now");
-        reader.next(Duration::from_secs(1)).await;
-    }
-    ground.reset();
-    while ground.driver.health() != Health::Up {
-        assert!(began.elapsed() < 3 * PATIENCE, "its end is told");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    ground.publish("c", &[4]).await;
-    let mut came = reader.drain(2).await;
-    came.sort_unstable();
-    came.dedup();
-    assert!(came.contains(&1) && came.contains(&4) && !came.contains(&3), "nothing is lost: {came:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_acknowledgement_costs_a_duplicate_and_no_event() {
-    let ground = Ground::new().await;
-    ground.publish("a", &[1]).await;
-    let mut reader = ground.open().await;
-    ground.set(Fault::drop("Acknowledge").times(1));
-    assert_eq!(reader.drain(1).await, [1]);
-    ground.reset();
-    ground.publish("a", &[2]).await;
-    let came = reader.drain(1).await;
-    assert!(came.ends_with(&[2]) && came.iter().all(|number| [1, 2].contains(number)), "{came:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -180,12 +180,12 @@ async fn an_event_whose_dead_letter_finds_no_room_is_kept_until_it_does() {
         "max_bytes_per_topic": "1MiB", "reserve": "1MiB", "retention": { "size": "0B" },
     } } });
     let webhook = Webhook::scripted(|_| Answer::status(422)).await;
-    let quick = json!({ "dead_letter": { "max_rate": "100000/m" } });
+    let quick = json!({ "dead_letter": { "max_rate": "100000/m" }, "retry": { "max": "1s" } });
     let setup = Setup::new().with("/brokers", small).subscription("billing", &webhook.url("/"), quick);
     let sidecar = Postrider::start(setup).await;
-    // Half as much again as the letters' topic takes; what does not fit waits in the events' own. A key each, since what
-    // is redriven comes behind what waits of its key.
-    let plan = Plan { keys: 80, events_per_key: Some(1), bytes: 20_000, ..Plan::default() };
+    // Half as much again as the letters' topic takes; what does not fit waits in the events' own. Of few keys, so that
+    // those of which letters are redriven have something that waits, too.
+    let plan = Plan { keys: 4, events_per_key: Some(20), bytes: 20_000, ..Plan::default() };
     let log_a = Load::start(sidecar.app(), &plan).finish().await;
     let began = Instant::now();
     while !sidecar.output().contains("a dead letter could not be written") {

@@ -25,8 +25,7 @@ impl Engine {
         let at = self.deliveries.insert(token, Delivery::new(token.generation, attempts, first_ms));
         if let Some(key) = key.filter(|_| self.policy.ordering == Ordering::Key) {
             let lane = self.lanes.of_key(key);
-            self.deliveries[at].lane = lane;
-            self.lanes[lane].queue.push_back(&mut self.deliveries, at.0);
+            self.line_up(at, lane);
         }
         self.make_ready(at);
     }

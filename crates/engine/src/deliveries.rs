@@ -58,7 +58,8 @@ pub(crate) struct Delivery {
     /// Spent attempts. 65,535 of them, at the longest backoff, are more than half a year.
     pub(crate) attempts: u16,
     pub(crate) state: State,
-    /// Attempts since the last spent one that spent nothing (of a dead letter: failed writes); only backoff grows with it.
+    /// Attempts since the last spent one that spent nothing (of a dead letter: writes that failed or had to wait); only
+    /// backoff grows with it.
     pub(crate) unspent: u8,
     /// Tells the present wait from an older one whose timer still stands.
     pub(crate) stamp: u8,

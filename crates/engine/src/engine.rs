@@ -210,6 +210,7 @@ impl Engine {
         self.deliveries.vacate(at);
         if delivery.lane != LaneId::NONE {
             self.refresh(delivery.lane);
+            self.was_passed_by(at, delivery.lane);
         }
     }
 

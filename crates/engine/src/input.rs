@@ -4,6 +4,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u8);
 
+impl SourceId {
+    /// The subscription's own topic. Any other is that of its dead letters, while they are redriven.
+    pub const TOPIC: Self = Self(0);
+}
+
 /// A delivery: a source, a dense slot of that source, and the generation of the slot's use (the contract's lease).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token {

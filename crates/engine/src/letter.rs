@@ -3,6 +3,7 @@
 use crate::budget::backoff;
 use crate::deliveries::{Handle, State};
 use crate::lanes::LaneId;
+use crate::wake::LEAST;
 use crate::{Action, Actions, AfterDeadLetter, Engine, Reason, Token};
 
 impl Engine {
@@ -39,11 +40,9 @@ impl Engine {
         };
         if !written {
             self.lettering -= 1;
-            let delivery = &mut self.deliveries[at];
-            delivery.unspent = delivery.unspent.saturating_add(1);
-            let wait = backoff(&self.policy.retry, u32::from(delivery.unspent), &mut self.random);
-            let lane = delivery.lane;
-            self.letters.wait(&mut self.deliveries, at, self.now.monotonic + wait);
+            let lane = self.deliveries[at].lane;
+            self.write_later(at);
+            self.let_pass(lane);
             self.send_back(at, lane);
             return;
         }
@@ -62,9 +61,23 @@ impl Engine {
             && let Some((due, at)) = self.letters.peek(&self.deliveries)
             && due <= self.now.monotonic
         {
+            if self.is_passed(at) {
+                self.letters.left();
+                self.write_later(at);
+                continue;
+            }
             self.letters.left();
             self.write_letter(at, actions);
         }
+    }
+
+    /// Lets a letter wait that cannot be written: for a while at least, since it may do so again and again.
+    fn write_later(&mut self, at: Handle) {
+        let delivery = &mut self.deliveries[at];
+        delivery.unspent = delivery.unspent.saturating_add(1);
+        let tries = u32::from(delivery.unspent);
+        let wait = backoff(&self.policy.retry, tries, &mut self.random).max(LEAST);
+        self.letters.wait(&mut self.deliveries, at, self.now.monotonic + wait);
     }
 
     fn write_letter(&mut self, at: Handle, actions: &mut Actions) {

@@ -19,6 +19,7 @@ mod input;
 mod lanes;
 mod letter;
 mod list;
+mod pass;
 mod policy;
 mod recall;
 mod status;

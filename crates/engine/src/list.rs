@@ -52,6 +52,17 @@ impl List {
         self.len += 1;
     }
 
+    /// Puts an element in front of one that is in the list.
+    pub(crate) fn insert_before(&mut self, arena: &mut impl Linked, at: u32, next: u32) {
+        let prev = std::mem::replace(&mut arena.link(next).prev, at);
+        *arena.link(at) = Link { next, prev };
+        match prev {
+            NONE => self.head = at,
+            prev => arena.link(prev).next = at,
+        }
+        self.len += 1;
+    }
+
     pub(crate) fn remove(&mut self, arena: &mut impl Linked, at: u32) {
         let Link { next, prev } = std::mem::replace(arena.link(at), Link::LOOSE);
         match prev {
@@ -101,5 +112,18 @@ mod tests {
         list.remove(&mut arena, 1);
         list.remove(&mut arena, 3);
         assert_eq!((list.head(), list.tail(), list.len()), (None, None, 0));
+    }
+
+    #[test]
+    fn elements_come_in_at_the_front_and_in_the_middle() {
+        let mut arena = vec![Link::LOOSE; 4];
+        let mut list = List::EMPTY;
+        list.push_back(&mut arena, 0);
+        list.push_back(&mut arena, 1);
+        list.insert_before(&mut arena, 2, 0);
+        list.insert_before(&mut arena, 3, 1);
+        assert_eq!((walk(&list, &mut arena), list.len()), (vec![2, 0, 3, 1], 4));
+        list.remove(&mut arena, 0);
+        assert_eq!((walk(&list, &mut arena), list.tail()), (vec![2, 3, 1], Some(1)));
     }
 }

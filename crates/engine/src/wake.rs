@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{Action, Actions, Engine};
 
 /// A moment that has passed and was acted on is never waited for: this keeps a timer from spinning all the same.
-const LEAST: Duration = Duration::from_millis(1);
+pub(crate) const LEAST: Duration = Duration::from_millis(1);
 
 impl Engine {
     /// Arms the timer. One that is armed for an earlier moment stays: it rings, and is armed anew.

@@ -5,6 +5,7 @@
 //! - **E2** An attempt carries living leases, of a key the first ones it holds, in order; nothing that was recalled.
 //!   What was recalled and has not begun goes back at once, or as soon as nothing behind it in its lane is under way,
 //!   be that of another source (a redrive's letter): a lane goes back from its end. What is under way is never released.
+//!   The letters of a redrive may pass what waits for room for its own.
 //! - **E3** Nothing begins while the app is down, a pause, a drain or a `Retry-After` holds. That is capped, and drained
 //!   is only what has nothing left.
 //! - **E4** So many failures in a row open the breaker; open, it lets one probe through at a time, never too soon, each of

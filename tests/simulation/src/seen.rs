@@ -5,7 +5,7 @@ use std::time::Duration;
 use engine::{Action, AfterDeadLetter, Attempt, Mode, Outcome, Scope, Token};
 
 use super::rules::{Began, Rules, SOURCE_MIN, Step};
-use super::shell::{Held, Life, State};
+use super::shell::{Held, Life, REDRIVE_SOURCE, State, TOPIC_SOURCE};
 
 impl Life {
     /// Holds one action against the rules. To be called before it is done.
@@ -83,9 +83,9 @@ impl Life {
         keys.sort_unstable();
         keys.dedup();
         for key in &keys {
-            let first = self.lanes.get(key).into_iter().flatten().map(|(_, token)| token);
             let of_key = |token: &&Token| self.held(**token).is_some_and(|held| held.key == Some(*key));
-            if !tokens.iter().filter(of_key).eq(first.take(tokens.iter().filter(of_key).count())) {
+            let carried: Vec<Token> = tokens.iter().filter(of_key).copied().collect();
+            if !self.lead(*key, &carried) {
                 self.rules.breaks("E2", "an attempt passes over an earlier delivery of its key");
             }
         }
@@ -244,6 +244,17 @@ impl Life {
         self.waiters.iter().any(|&token| {
             self.held(token).is_some_and(|held| unwritten(held) || sends && waits(held) && leads(held, token))
         })
+    }
+
+    /// Whether these are the first of their key; where the first of its topic waits for room for its letter, the first
+    /// letters of a redrive may go instead.
+    fn lead(&self, key: u128, tokens: &[Token]) -> bool {
+        let lane = || self.lanes.get(&key).into_iter().flatten().map(|(_, token)| *token);
+        let waits = |token| self.held(token).is_some_and(|held| held.state == State::Unwritten);
+        let letters = || lane().filter(|token| token.source == REDRIVE_SOURCE);
+        let may_pass = || lane().find(|token| token.source == TOPIC_SOURCE).is_some_and(waits);
+        lane().take(tokens.len()).eq(tokens.iter().copied())
+            || may_pass() && letters().take(tokens.len()).eq(tokens.iter().copied())
     }
 
     fn is_first(&self, key: u128, token: Token) -> bool {

@@ -11,7 +11,7 @@ use super::publishers::number;
 use super::rules::Rules;
 
 /// The subscription's own topic.
-pub(super) const TOPIC_SOURCE: engine::SourceId = engine::SourceId(0);
+pub(super) const TOPIC_SOURCE: engine::SourceId = engine::SourceId::TOPIC;
 /// Its dead letters, while they are redriven.
 pub(super) const REDRIVE_SOURCE: engine::SourceId = engine::SourceId(1);
 

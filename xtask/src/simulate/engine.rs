@@ -238,6 +238,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "self.lanes.of_key(key ^ u128::from(token.source.0))",
     ),
     source(
+        "redrive-passes-all",
+        "Dead letters that are redriven go ahead of whatever waits of their key.",
+        "crates/engine/src/pass.rs",
+        "(self.deliveries[first].state == State::LetterWaiting).then_some(first)",
+        "(self.deliveries[first].state != State::Vacant).then_some(first)",
+    ),
+    source(
         "batch-too-large",
         "An attempt carries one event more than it may.",
         "crates/engine/src/dispatch.rs",

@@ -28,7 +28,7 @@ use letter::Letters;
 use redrive::Opening;
 
 /// The subscription's own topic, and the dead letters of a redrive.
-const TOPIC: SourceId = SourceId(0);
+const TOPIC: SourceId = SourceId::TOPIC;
 const LETTERS: SourceId = SourceId(1);
 
 /// How long a source may take to flush and close once the drain's deadline has passed.

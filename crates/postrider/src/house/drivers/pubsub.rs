@@ -126,7 +126,7 @@ mod tests {
     fn what_the_driver_finds_wrong_is_told_at_its_key() {
         let mut loaded = load("lease: { max: 1h }, labels: { team: shop }").expect("it is right");
         let Some(::config::Broker::Pubsub(broken)) = loaded.config.brokers.get_mut("main") else { panic!() };
-        broken.lease.max = ::config::Duration::from_secs(1);
+        broken.lease.max = ::config::Duration::from_secs(25 * 3600);
         broken.labels.insert("Team".into(), "shop".into());
         let paths: Vec<String> =
             errors("main", pubsub(&loaded.config)).iter().map(|(path, _)| path.to_string()).collect();

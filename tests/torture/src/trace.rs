@@ -31,7 +31,7 @@ pub fn is_possible() -> bool {
     })
 }
 
-/// strace, writing these calls of a program and all its threads into a file, in the form that [`parse`] reads.
+/// strace, writing these calls of a program and all its threads into a file, in the form that `parse` reads.
 pub fn command(calls: &str, into: &Path) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-y", "-xx", "-s", "4000000", "-e", "signal=none"]);

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use broker::{BoxFuture, Browse, Browsed, Error, ErrorKind, Position, Selection};
 use google_cloud_pubsub::model::Message;
+use google_cloud_pubsub::subscriber::ShutdownToken;
 use google_cloud_pubsub::subscriber::handler::Handler;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::project::Project;
 use crate::source::now_ms;
@@ -42,9 +43,9 @@ async fn look_through(
     mut see: impl FnMut(Message) -> Verdict + Send,
 ) -> Result<bool, Error> {
     let (sender, mut came) = mpsc::channel(QUEUE);
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let (mut streams, stop) = (JoinSet::new(), CancellationToken::new());
     for _ in 0..project.settings.streams {
-        tasks.spawn(stream(
+        streams.spawn(stream(
             project.clients.subscriber.clone(),
             full.to_owned(),
             project.settings.lease,
@@ -83,21 +84,24 @@ async fn look_through(
             break Ok(true);
         }
     };
-    // The streams send what was settled, and give back what is dropped here.
+    // No stream is open any more when the first message is given back: it would take it, and be gone with it.
     stop.cancel();
+    let ended = streams.join_all().await;
     drop((held, came));
-    tasks.close();
-    tasks.wait().await;
+    for shutdown in ended {
+        shutdown.shutdown().await;
+    }
     end
 }
 
+/// Reads until stopped, and closes the stream. Its shutdown sends what was settled, and gives back what is dropped.
 async fn stream(
     subscriber: google_cloud_pubsub::client::Subscriber,
     full: String,
     lease: Duration,
     sender: mpsc::Sender<Came>,
     stop: CancellationToken,
-) {
+) -> ShutdownToken {
     let mut stream = subscriber
         .subscribe(full)
         .set_max_lease_extension(lease)
@@ -116,9 +120,7 @@ async fn stream(
         () = reading => {}
         () = stop.cancelled() => {}
     }
-    let shutdown = stream.shutdown_token();
-    drop(stream);
-    shutdown.shutdown().await;
+    stream.shutdown_token()
 }
 
 /// What a subscription has not settled, by the time of its publication.

@@ -31,7 +31,7 @@ async fn beside_a_healthy_one(backend: Backend, sickness: impl Fn() -> Answer + 
     let healthy = Webhook::start().await;
     let sick = Webhook::scripted(move |_| sickness()).await;
     // Should an attempt be spent on the outage, it would show: five are all that an event has.
-    let few = json!({ "timeout": "300ms", "retry": { "max_attempts": 5 } });
+    let few = json!({ "retry": { "max_attempts": 5 } });
     let setup = Setup::on(backend).subscription("healthy", &healthy.url("/"), few.clone());
     let setup = setup.subscription("sick", &sick.url("/"), few);
     let sidecar = Postrider::start(setup).await;

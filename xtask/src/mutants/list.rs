@@ -132,7 +132,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "An event is settled though its dead letter could not be written.",
         edit: Edit {
             file: "crates/delivery/src/actor/letter.rs",
-            find: "            self.inputs.push(Input::DeadLettered { token, written });",
+            find: "            self.inputs.push(Input::DeadLettered { token, written: is_written });",
             replace: "            self.inputs.push(Input::DeadLettered { token, written: true });",
         },
         test: Test {

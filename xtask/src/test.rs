@@ -92,7 +92,7 @@ pub(crate) fn run(parts: &[Part], arguments: &[String], with_brokers: bool) -> R
 /// Seeds and mutants, which are no tests of libtest's.
 fn simulate(root: &Path, tally: &mut Tally) -> Result<bool> {
     let kept = crate::simulate::seeds(root, 0, SEEDS)?;
-    let missed = crate::simulate::all_caught(root, 0, crate::simulate::SEEDS_OF_A_MUTANT)?;
+    let missed = crate::simulate::all_caught(root, 0, crate::simulate::SEEDS)?;
     tally.count("every_seed_keeps_the_promises", kept);
     tally.count("every_mutant_is_caught", missed.is_empty());
     Ok(kept && missed.is_empty())

@@ -104,17 +104,12 @@ impl Engine {
             if !self.lanes.is_live(lane) {
                 continue;
             }
-            if self.lanes[lane].attempt == NONE {
-                self.release_broken(lane, actions);
-            }
-            if !self.lanes.is_live(lane) {
-                continue;
-            }
-            if self.lanes[lane].broken == NONE {
-                self.lanes[lane].mending = false;
-            } else {
+            if self.lanes[lane].broken != NONE && self.lanes[lane].attempt != NONE {
                 self.broken[kept] = lane;
                 kept += 1;
+            } else {
+                self.lanes[lane].mending = false;
+                self.release_broken(lane, actions);
             }
         }
         self.broken.truncate(kept);

@@ -61,13 +61,12 @@ impl Engine {
             && let Some((due, at)) = self.letters.peek(&self.deliveries)
             && due <= self.now.monotonic
         {
-            if self.is_passed(at) {
-                self.letters.left();
-                self.write_later(at);
-                continue;
-            }
             self.letters.left();
-            self.write_letter(at, actions);
+            if self.is_passed(at) {
+                self.write_later(at);
+            } else {
+                self.write_letter(at, actions);
+            }
         }
     }
 

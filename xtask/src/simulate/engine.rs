@@ -202,11 +202,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "letter-rewrite-forgotten",
         "A dead letter that could not be written is not tried again.",
         "crates/engine/src/letter.rs",
-        "            self.letters.left();\n\
-         \x20           self.write_letter(at, actions);",
-        "            self.letters.left();\n\
-         \x20           self.deliveries[at].state = State::Lettering;\n\
-         \x20           self.lettering += 1;",
+        "                self.write_letter(at, actions);\n",
+        "                self.deliveries[at].state = State::Lettering;\n\
+         \x20               self.lettering += 1;\n",
     ),
     source(
         "drain-does-not-wait",

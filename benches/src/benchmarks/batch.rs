@@ -1,9 +1,7 @@
 //! Many events a request: against what the broker costs by itself.
 
 use super::publishing::{self, Load};
-use super::{
-    BARE_PRODUCER, BARE_PUBLISHER, Benchmark, Bound, Check, ON_EMBEDDED, ON_KAFKA, ON_PUBSUB, checks_of,
-};
+use super::{BARE_PRODUCER, BARE_PUBLISHER, Benchmark, Check, ON_EMBEDDED, ON_KAFKA, ON_PUBSUB, checks_of};
 use crate::rounds::{Figure, Prepared};
 use crate::samples::Form;
 use crate::sidecar::Broker;
@@ -83,16 +81,9 @@ impl Benchmark for Batch {
     }
 
     fn checks(&self) -> Vec<Check> {
-        let cpu = |what, side, against| Check {
-            what,
-            figure: Figure::CpuPerEventUs,
-            side,
-            against,
-            bound: Bound::AtMost(2.0),
-        };
         let all = vec![
-            cpu("CPU of Postrider on Kafka / bare producer", ON_KAFKA, &[BARE_PRODUCER]),
-            cpu("CPU of Postrider on Pub/Sub / bare publisher", ON_PUBSUB, &[BARE_PUBLISHER]),
+            Check::cpu("CPU of Postrider on Kafka / bare producer", ON_KAFKA, &[BARE_PRODUCER]),
+            Check::cpu("CPU of Postrider on Pub/Sub / bare publisher", ON_PUBSUB, &[BARE_PUBLISHER]),
             Check::at_most("CPU µs of an event on embedded", ON_EMBEDDED, Figure::CpuPerEventUs, 6.0),
         ];
         checks_of(self.brokers, all)

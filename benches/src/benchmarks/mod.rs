@@ -64,6 +64,11 @@ impl Check {
         Self { what, figure, side, against: &[], bound: Bound::AtMost(most) }
     }
 
+    /// A side's CPU an event: at most twice that of the others together.
+    fn cpu(what: &'static str, side: &'static str, against: &'static [&'static str]) -> Self {
+        Self { what, figure: Figure::CpuPerEventUs, side, against, bound: Bound::AtMost(2.0) }
+    }
+
     pub(crate) fn value(&self, sides: &[Measured]) -> Option<f64> {
         let of = |label| sides.iter().find(|side| side.label == label)?.median(self.figure);
         let value = of(self.side)?;
@@ -177,13 +182,7 @@ mod tests {
             Measured { label, series: Ok(series) }
         };
         let sides = [side("a", 30.0), side("b", 15.0), side("c", 5.0)];
-        let check = Check {
-            what: "a",
-            figure: Figure::CpuPerEventUs,
-            side: "a",
-            against: &["b", "c"],
-            bound: Bound::AtMost(2.0),
-        };
+        let check = Check::cpu("a", "a", &["b", "c"]);
         assert_eq!(check.value(&sides), Some(1.5));
         assert_eq!(check.show(1.5), "1.50 ×, at most 2 ×: reached");
         assert_eq!(Check { against: &["d"], ..check }.value(&sides), None);

@@ -76,25 +76,22 @@ impl Benchmark for Single {
     }
 
     fn checks(&self) -> Vec<Check> {
-        let cpu = |what, side, against| Check {
-            what,
-            figure: Figure::CpuPerEventUs,
-            side,
-            against,
-            bound: Bound::AtMost(2.0),
-        };
         let all = vec![
-            cpu(
+            Check::cpu(
                 "CPU of Postrider on Kafka / (bare axum + bare producer)",
                 ON_KAFKA,
                 &[BARE_AXUM, BARE_PRODUCER],
             ),
-            cpu(
+            Check::cpu(
                 "CPU of Postrider on Pub/Sub / (bare axum + bare publisher)",
                 ON_PUBSUB,
                 &[BARE_AXUM, BARE_PUBLISHER],
             ),
-            cpu("CPU of Postrider on embedded, every event synced / bare axum", ON_EMBEDDED, &[BARE_AXUM]),
+            Check::cpu(
+                "CPU of Postrider on embedded, every event synced / bare axum",
+                ON_EMBEDDED,
+                &[BARE_AXUM],
+            ),
             Check {
                 what: "rate of Postrider on embedded / bare axum",
                 figure: Figure::EventsPerSecond,

@@ -1,8 +1,8 @@
 //! Many topics: librdkafka walks its list of topics at each record.
 
 use super::publishing::{Load, Produced, Published};
-use super::{Benchmark, Bound, Check};
-use crate::rounds::{Figure, Prepared};
+use super::{Benchmark, Check};
+use crate::rounds::Prepared;
 use crate::samples::Form;
 use crate::sidecar::Broker;
 use crate::stage::{Stage, unique};
@@ -66,12 +66,6 @@ impl Benchmark for Topics {
     }
 
     fn checks(&self) -> Vec<Check> {
-        vec![Check {
-            what: "CPU of Postrider with 500 topics / with 1",
-            figure: Figure::CpuPerEventUs,
-            side: MANY_ON_KAFKA,
-            against: &[ONE_ON_KAFKA],
-            bound: Bound::AtMost(2.0),
-        }]
+        vec![Check::cpu("CPU of Postrider with 500 topics / with 1", MANY_ON_KAFKA, &[ONE_ON_KAFKA])]
     }
 }

@@ -7,6 +7,8 @@ mod inbox;
 mod kcat;
 #[path = "interop/python.rs"]
 mod python;
+#[path = "interop/sample.rs"]
+mod sample;
 #[path = "interop/sdk_kafka.rs"]
 mod sdk;
 
@@ -82,18 +84,7 @@ impl House {
 /// What an app publishes: a binary event with all that a header has to encode, one without data, one that is structured
 /// and has a type without a name, and plain JSON.
 async fn publish_all(house: &House) {
-    let binary = [
-        ("ce-specversion", "1.0"),
-        ("ce-id", "binary"),
-        ("ce-source", "/shop?x=%2520"),
-        ("ce-type", "com.example.order.created"),
-        ("ce-subject", "Gr%C3%B6%C3%9Fe%20%22%E2%82%AC%22%20100%25"),
-        ("ce-time", "2026-11-23T14:33:08.5+01:00"),
-        ("ce-shop", "7"),
-        ("content-type", "application/json; charset=utf-8"),
-        ("postrider-key", "customer-7"),
-    ];
-    house.publish(&binary, r#"{"total": 12}"#).await;
+    house.publish(&sample::binary("customer-7"), r#"{"total": 12}"#).await;
     let structured = [("content-type", STRUCTURED)];
     house
         .publish(

@@ -7,6 +7,8 @@ mod house;
 mod inbox;
 #[path = "interop/python.rs"]
 mod python;
+#[path = "interop/sample.rs"]
+mod sample;
 #[path = "interop/sdk_pubsub.rs"]
 mod sdk;
 
@@ -29,18 +31,7 @@ fn event(id: &str, more: Value) -> Value {
 
 /// What an app publishes, one shape each.
 async fn publish_all(house: &House) {
-    let binary = [
-        ("ce-specversion", "1.0"),
-        ("ce-id", "binary"),
-        ("ce-source", "/shop?x=%2520"),
-        ("ce-type", "com.example.order.created"),
-        ("ce-subject", "Gr%C3%B6%C3%9Fe%20%22%E2%82%AC%22%20100%25"),
-        ("ce-time", "2026-11-23T14:33:08.5+01:00"),
-        ("ce-shop", "7"),
-        ("content-type", "application/json; charset=utf-8"),
-        ("postrider-key", "customer \"7\" 100%"),
-    ];
-    house.publish(&binary, r#"{"total": 12, "name": "zoë"}"#).await;
+    house.publish(&sample::binary("customer%20%227%22%20100%25"), r#"{"total": 12, "name": "zoë"}"#).await;
     let bytes = [
         ("ce-specversion", "1.0"),
         ("ce-id", "bytes"),
@@ -114,6 +105,16 @@ fn readable_structured() -> Vec<Value> {
     ]
 }
 
+/// The SDK reads all that [`publish_all`] published as it was meant.
+async fn assert_received(house: &House, mode: &str, typed: bool) {
+    let received = house.received(ALL).await;
+    for event in [readable(mode, typed), readable_structured()].concat() {
+        let id = event["attributes"]["id"].as_str().expect("an id");
+        assert_eq!(received.get(id), Some(&event), "{id}");
+    }
+    assert_plain(&received["plain"], mode);
+}
+
 /// The event that the sidecar makes of plain JSON: its time is the sidecar's.
 fn assert_plain(plain: &Value, mode: &str) {
     let mut plain = plain.clone();
@@ -130,12 +131,7 @@ fn assert_plain(plain: &Value, mode: &str) {
 async fn the_sdk_reads_what_postrider_publishes() {
     let house = House::publishing().await;
     publish_all(&house).await;
-    let received = house.received(ALL).await;
-    for event in [readable("binary", false), readable_structured()].concat() {
-        let id = event["attributes"]["id"].as_str().expect("an id");
-        assert_eq!(received.get(id), Some(&event), "{id}");
-    }
-    assert_plain(&received["plain"], "binary");
+    assert_received(&house, "binary", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,12 +140,7 @@ async fn the_sdk_reads_what_postrider_writes_in_structured_mode() {
         |setup: Setup, _: &str| setup.with("/brokers/main/pubsub/content_mode", json!("structured"));
     let house = House::start(structured).await;
     publish_all(&house).await;
-    let received = house.received(ALL).await;
-    for event in [readable("structured", true), readable_structured()].concat() {
-        let id = event["attributes"]["id"].as_str().expect("an id");
-        assert_eq!(received.get(id), Some(&event), "{id}");
-    }
-    assert_plain(&received["plain"], "structured");
+    assert_received(&house, "structured", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,7 +117,8 @@ fn accepted() -> Vec<Step> {
         step("an empty batch", &[BATCH], "[]"),
         step("lines", &[LINES], format!("{}\n\n{}\r\n", event("n-1", json!({})), event("n-2", json!({}))))
             .delivers(2),
-        step("a key of any bytes", &binary("b-4", &[JSON, ("postrider-key", "a b/\u{e9}")]), "{}")
+        step("a key of any text", &binary("b-4", &[JSON, ("postrider-key", "a b/\u{e9}")]), "{}").delivers(1),
+        step("a key as it is delivered", &binary("b-5", &[JSON, ("postrider-key", "a%20b/%C3%A9")]), "{}")
             .delivers(1),
     ]
 }
@@ -138,6 +139,7 @@ fn refused() -> Vec<Step> {
             &[STRUCTURED],
             event("z-1", json!({ "data": "x".repeat(4096) })).to_string(),
         ),
+        step("a key that encodes nothing", &[JSON, ("postrider-key", "100%")], "{}"),
         step("another host", &[JSON, ("host", "evil.example")], "{}"),
         step("a web page", &[JSON, ("origin", "https://evil.example")], "{}"),
     ]

@@ -78,10 +78,10 @@ async fn the_commands_speak_with_a_running_sidecar(backend: Backend) {
     let sidecar =
         Postrider::start(Setup::on(backend).subscription("billing", &webhook.url("/"), json!({}))).await;
     run(&sidecar, &["healthcheck"]);
-    run(&sidecar, &["publish", "orders", r#"{"total": 12}"#, "--key", "customer-7", "--id", "e-1"]);
+    run(&sidecar, &["publish", "orders", r#"{"total": 12}"#, "--key", "größe 7", "--id", "e-1"]);
     webhook.until_delivered(1).await;
     let delivered = webhook.attempts().pop().expect("it came just now");
-    assert_eq!((delivered.id.as_str(), delivered.key.as_deref()), ("e-1", Some("customer-7")));
+    assert_eq!((delivered.id.as_str(), delivered.key.as_deref()), ("e-1", Some("gr%C3%B6%C3%9Fe%207")));
     assert_eq!(delivered.subscription, "billing");
 
     run(&sidecar, &["pause", "billing"]);

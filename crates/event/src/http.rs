@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::{Builder, Data, Event, Malformed, json};
 
-pub use binary::{fits_binary, from_binary, id, to_binary, value};
+pub use binary::{fits_binary, from_binary, id, text, to_binary, value};
 
 /// The media type of one event in the JSON format.
 pub const STRUCTURED: &str = "application/cloudevents+json";

@@ -120,6 +120,11 @@ pub(crate) fn pairs(headers: &HeaderMap) -> Result<Vec<(&str, &str)>> {
     pairs.collect::<Result<_, ToStrError>>().context("a header of the event is not printable")
 }
 
+/// Adds the key that order follows, as deliveries carry it.
+pub(crate) fn put_key(headers: &mut HeaderMap, key: &str) {
+    headers.insert("postrider-key", event::http::value(key.to_owned().into()));
+}
+
 pub(crate) fn empty() -> Body {
     full(Bytes::new())
 }

@@ -63,11 +63,14 @@ fn key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
     if values.next().is_some() {
         return Err(Problem::new("bad_request", "the request has more than one postrider-key header"));
     }
-    if value.len() > Key::BYTES_MAX {
-        let detail = format!("postrider-key has {} bytes; at most 1,024 are allowed", value.len());
+    // The key of a delivery comes percent-encoded, and a service may send that header on.
+    let text = event::http::text(value)
+        .map_err(|rule| Problem::new("bad_request", format!("postrider-key {rule}")))?;
+    if text.len() > Key::BYTES_MAX {
+        let detail = format!("postrider-key has {} bytes; at most 1,024 are allowed", text.len());
         return Err(Problem::new("key_too_long", detail));
     }
-    Ok(Key::new(Bytes::copy_from_slice(value.as_bytes())))
+    Ok(Key::new(Bytes::copy_from_slice(text.as_bytes())))
 }
 
 /// An invalid or repeated header is as good as none (W3C Trace Context §3.2.2).
@@ -135,5 +138,37 @@ mod tests {
         assert_eq!(read("").unwrap().key, None);
         assert!(read(&"k".repeat(1024)).is_ok());
         assert_eq!(read(&"k".repeat(1025)).unwrap_err().code(), "key_too_long");
+        assert!(read(&"%C3%A9".repeat(512)).is_ok(), "what counts is the key, and not how it is written");
+        assert_eq!(read(&"%C3%A9".repeat(513)).unwrap_err().code(), "key_too_long");
+    }
+
+    #[test]
+    fn a_key_that_was_delivered_can_be_sent_on() {
+        for key in ["größe 1", "100%", "\"quoted\"", "%41", " "] {
+            let mut delivered = HeaderMap::new();
+            delivered.insert(KEY, event::http::value(key.into()));
+            assert_eq!(Context::read(&delivered).unwrap().key, Key::new(key), "{key}");
+        }
+        let raw = headers(&[("postrider-key", "größe 1")]);
+        assert_eq!(
+            Context::read(&raw).unwrap().key,
+            Key::new("größe 1"),
+            "one that is not encoded is itself"
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_is_refused_with_the_rule() {
+        let problem = |value: &[u8]| {
+            let mut all = HeaderMap::new();
+            all.insert(KEY, http::HeaderValue::from_bytes(value).unwrap());
+            Context::read(&all).unwrap_err()
+        };
+        for (value, rule) in [(&b"100%"[..], "%25"), (b"%zz", "%25"), (b"\xff", "UTF-8"), (b"%FF", "UTF-8")] {
+            let problem = problem(value);
+            assert_eq!(problem.code(), "bad_request", "{value:?}");
+            let detail = format!("{problem:?}");
+            assert!(detail.contains("postrider-key must") && detail.contains(rule), "{detail}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::problem::Document;
                    other body, which is wrapped.",
     params(
         ("topic" = String, Path, description = "The logical topic"),
-        ("postrider-key" = Option<String>, Header, description = "What order follows, at most 1,024 bytes"),
+        ("postrider-key" = Option<String>, Header, description = "What order follows: UTF-8 of at most 1,024 bytes, percent-encoded or not"),
         ("idempotency-key" = Option<String>, Header, description = "The id of an event that is wrapped"),
         ("prefer" = Option<String>, Header, description = "return=minimal, handling=strict"),
         ("traceparent" = Option<String>, Header, description = "W3C Trace Context"),

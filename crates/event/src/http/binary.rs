@@ -33,7 +33,7 @@ pub fn from_binary(headers: &HeaderMap, body: Bytes) -> Result<Event, Malformed>
                 "must come as the content-type header, never as ce-datacontenttype (HTTP binding 1.0.2, section 3.1.1)",
             ));
         }
-        let text = percent::decode(value.as_bytes()).map_err(|rule| Malformed::new(attribute, rule))?;
+        let text = text(value).map_err(|rule| Malformed::new(attribute, rule))?;
         draft.add(Cow::Borrowed(attribute), Raw::String(text))?;
     }
     // HTTP binding 1.0.2, 3.1.1:
@@ -99,6 +99,12 @@ pub fn id(event: &Event) -> HeaderValue {
 /// bytes. Those that need no encoding are shared, not copied.
 pub fn value(bytes: Bytes) -> HeaderValue {
     percent::encode(bytes)
+}
+
+/// The text that a header's value stands for, read as attributes are: what [`value`] wrote, or the text itself where a
+/// sender encodes nothing. The error is the rule that it breaks.
+pub fn text(value: &HeaderValue) -> Result<Cow<'_, str>, &'static str> {
+    percent::decode(value.as_bytes())
 }
 
 /// Whether binary mode can carry the event over a webhook. One without data or without a content type cannot be sent

@@ -64,8 +64,8 @@ impl Target {
             event::http::to_structured(event)
         };
         headers.insert("postrider-topic", HeaderValue::from_str(topic)?);
-        if let Some(key) = key.and_then(|key| HeaderValue::from_str(key).ok()) {
-            headers.insert("postrider-key", key);
+        if let Some(key) = key {
+            client::put_key(&mut headers, key);
         }
         let headers = client::pairs(&headers)?;
         let answer = self.client.send(Method::POST, &self.path, &headers, client::full(body)).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use futures::stream;
-use http::Method;
+use http::{HeaderMap, HeaderValue, Method, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,13 +33,14 @@ pub(super) async fn publish(client: &Client, path: &str, args: &PublishArgs) -> 
     }
     let (input, size) = open(args.file.as_deref().unwrap_or(Path::new("-"))).await?;
     let bar = progress(size);
-    let mut headers = vec![("content-type", event::http::LINES)];
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(event::http::LINES));
     if let Some(key) = &args.key {
-        headers.push(("postrider-key", key));
+        client::put_key(&mut headers, key);
     }
     let trouble = Trouble::default();
     let lines = Lines { input, wrap: Wrap::of(args), bar: bar.clone(), count: 0, trouble: trouble.clone() };
-    let answer = client.send(Method::POST, path, &headers, lines.body()).await;
+    let answer = client.send(Method::POST, path, &client::pairs(&headers)?, lines.body()).await;
     bar.finish_and_clear();
     let (status, bytes) = answer?.bytes().await?;
     let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();

@@ -55,10 +55,10 @@ async fn publish_one(client: &Client, path: &str, args: &PublishArgs) -> Result<
     let event = event(args, data)?;
     let mut headers = HeaderMap::new();
     let body = event::http::to_binary(&event, event::http::Encoding::Percent, &mut headers);
-    let mut headers = client::pairs(&headers)?;
     if let Some(key) = &args.key {
-        headers.push(("postrider-key", key));
+        client::put_key(&mut headers, key);
     }
+    let headers = client::pairs(&headers)?;
     let answer = client.send(Method::POST, path, &headers, client::full(body)).await?;
     Ok(answer.json().await?)
 }

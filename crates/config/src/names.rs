@@ -1,7 +1,7 @@
 //! The grammars of names. What a name may be is what every broker takes, so that a switch of brokers never fails for it.
 
 use crate::broker::BrokerKind;
-use crate::resolve::DEAD_LETTER_SUFFIX;
+use crate::resolve::{DEAD_LETTER_SUFFIX, REDRIVE_SUFFIX};
 
 /// Longest name of a service or a subscription, in bytes.
 const NAME_MAX: usize = 100;
@@ -12,8 +12,13 @@ const TOPIC_MAX: usize = 200;
 /// Longest prefix, in bytes.
 const PREFIX_MAX: usize = 60;
 
-/// Longest durable name, in bytes: with what a dead-letter topic adds, it is still a topic of Kafka.
-pub(crate) const DURABLE_MAX: usize = KAFKA_MAX - DEAD_LETTER_SUFFIX.len();
+/// Longest durable name, in bytes. With what a dead-letter topic adds it is still a topic of Kafka, and with what a redrive
+/// adds the embedded broker still has file names for it.
+pub(crate) const DURABLE_MAX: usize = EMBEDDED_SUBSCRIPTION_MAX - REDRIVE_SUFFIX.len();
+
+/// Longest subscription of the embedded broker: a file name of 255 bytes, less its longest suffix.
+const EMBEDDED_SUBSCRIPTION_MAX: usize = 243;
+const _: () = assert!(DURABLE_MAX + DEAD_LETTER_SUFFIX.len() <= KAFKA_MAX);
 
 /// Longest topic of Kafka (`Topic.MAX_NAME_LENGTH`, from the length of a file name).
 const KAFKA_MAX: usize = 249;

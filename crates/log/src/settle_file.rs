@@ -223,6 +223,6 @@ fn split_snapshot(body: &[u8]) -> Option<(String, &[u8], &[u8])> {
     let (meta, rest) = field(rest)?;
     let log = String::from_utf8(log.to_vec()).ok()?;
     // A snapshot of a log that there cannot be says nothing.
-    names::encode(&log).ok()?;
+    names::encode(&log, names::LOG_BYTES_MAX).ok()?;
     Some((log, meta, rest))
 }

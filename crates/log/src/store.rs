@@ -191,7 +191,7 @@ impl Store {
         }
         self.usable()?;
         let progress = Progress::from_floor(floor);
-        let file = names::encode(name).and_then(|file| {
+        let file = names::encode(name, names::SETTLE_LOG_BYTES_MAX).and_then(|file| {
             let path = self.shared.settle_path(&file);
             SettleFile::create(&self.shared.options.disk, &path, log.name(), meta, &progress)
         });
@@ -210,7 +210,7 @@ impl Store {
         self.usable()?;
         let failed = |error: io::Error| failed(&format!("subscription {name}"), &error);
         let Some(settles) = self.settle_log(name) else {
-            let Ok(file) = names::encode(name) else { return Ok(false) };
+            let Ok(file) = names::encode(name, names::SETTLE_LOG_BYTES_MAX) else { return Ok(false) };
             let path = self.shared.settle_path(&file);
             return settle_file::delete_quarantined(&self.shared.options.disk, &path).map_err(failed);
         };
@@ -307,7 +307,7 @@ impl Shared {
     /// it made itself.
     fn make_log_directory(&self, name: &str) -> io::Result<PathBuf> {
         let logs = self.path.join("logs");
-        let path = logs.join(names::encode(name)?);
+        let path = logs.join(names::encode(name, names::LOG_BYTES_MAX)?);
         fs::create_dir_all(&path)?;
         if let Err(error) = self.options.disk.sync_directory(&logs) {
             drop(fs::remove_dir(&path));

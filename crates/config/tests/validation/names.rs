@@ -72,7 +72,7 @@ fn durable_names_are_bounded_and_unique() {
         .replace("billing:", &format!("{subscription}:"));
     let said = load(&text).expect_err("a durable name of 261 bytes was taken");
     assert!(
-        said.contains("the durable name (prefix, service and subscription) has 261 bytes, and may have 237"),
+        said.contains("the durable name (prefix, service and subscription) has 261 bytes, and may have 235"),
         "{said}"
     );
     refused(

@@ -102,3 +102,22 @@ fn descriptions_have_the_members_that_are_answered() {
         assert_eq!(properties, answered, "{name}");
     }
 }
+
+#[test]
+fn every_response_is_described_and_every_failure_is_a_problem_document() {
+    for (path, item) in described()["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                let which = format!("{method} {path} {status}: {response}");
+                assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{which}");
+                let types: Vec<_> = response["content"].as_object().into_iter().flatten().collect();
+                if status.starts_with(['4', '5', 'd']) && operation["tags"] != serde_json::json!(["health"]) {
+                    assert!(
+                        matches!(&types[..], [(name, _)] if *name == "application/problem+json"),
+                        "{which}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -35,8 +35,8 @@ struct Durable {
     params(("broker" = String, Path)),
     responses(
         (status = 200, body = Durables),
-        (status = 404, body = crate::problem::Document),
-        (status = 501, body = crate::problem::Document),
+        (status = 404),
+        (status = 501),
     ),
 )]
 pub(super) async fn durables(
@@ -67,8 +67,9 @@ pub(crate) struct Deleted {
     params(("broker" = String, Path), ("durable" = String, Path)),
     responses(
         (status = 200, body = Deleted),
-        (status = 404, body = crate::problem::Document),
-        (status = 409, body = crate::problem::Document),
+        (status = 404),
+        (status = 409),
+        (status = 501),
     ),
 )]
 pub(super) async fn delete_durable(

@@ -30,8 +30,8 @@ const POLL: Duration = Duration::from_millis(200);
     params(("topic" = String, Path), query::Browse),
     responses(
         (status = 200, body = String, content_type = "application/x-ndjson"),
-        (status = 404, body = crate::problem::Document),
-        (status = 501, body = crate::problem::Document),
+        (status = 404),
+        (status = 501),
     ),
 )]
 pub(super) async fn browse(

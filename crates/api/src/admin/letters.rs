@@ -12,7 +12,7 @@ use crate::{Action, Resource, may};
 #[utoipa::path(
     get, path = "/v1/subscriptions/{name}/dead-letters", tag = "admin", summary = "Its dead letters",
     params(("name" = String, Path), query::Letters),
-    responses((status = 200, body = crate::openapi::Letters), (status = 404, body = crate::problem::Document)),
+    responses((status = 200, body = crate::openapi::Letters), (status = 404)),
 )]
 pub(super) async fn letters(
     Extract(state): Shared,
@@ -38,8 +38,8 @@ pub(crate) struct Redriving {
     params(("name" = String, Path), query::Letters),
     responses(
         (status = 200, body = Redriving),
-        (status = 404, body = crate::problem::Document),
-        (status = 409, body = crate::problem::Document),
+        (status = 404),
+        (status = 409),
     ),
 )]
 pub(super) async fn redrive(
@@ -63,7 +63,7 @@ pub(crate) struct Purged {
 #[utoipa::path(
     delete, path = "/v1/subscriptions/{name}/dead-letters", tag = "admin", summary = "Remove them for good",
     params(("name" = String, Path), query::Letters),
-    responses((status = 200, body = Purged), (status = 404, body = crate::problem::Document)),
+    responses((status = 200, body = Purged), (status = 404)),
 )]
 pub(super) async fn purge(
     Extract(state): Shared,

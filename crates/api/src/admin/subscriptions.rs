@@ -27,7 +27,7 @@ pub(super) async fn list(Extract(state): Shared, axum::Extension(caller): From) 
 #[utoipa::path(
     get, path = "/v1/subscriptions/{name}", tag = "admin", summary = "One subscription",
     params(("name" = String, Path)),
-    responses((status = 200, body = crate::openapi::Subscription), (status = 404, body = crate::problem::Document)),
+    responses((status = 200, body = crate::openapi::Subscription), (status = 404)),
 )]
 pub(super) async fn one(
     Extract(state): Shared,
@@ -51,7 +51,7 @@ pub(crate) struct Changed {
 #[utoipa::path(
     post, path = "/v1/subscriptions/{name}/pause", tag = "admin", summary = "Pause it in this process",
     params(("name" = String, Path)),
-    responses((status = 200, body = Changed), (status = 404, body = crate::problem::Document)),
+    responses((status = 200, body = Changed), (status = 404)),
 )]
 pub(super) async fn pause(
     Extract(state): Shared,
@@ -66,7 +66,7 @@ pub(super) async fn pause(
 #[utoipa::path(
     post, path = "/v1/subscriptions/{name}/resume", tag = "admin", summary = "Resume it in this process",
     params(("name" = String, Path)),
-    responses((status = 200, body = Changed), (status = 404, body = crate::problem::Document)),
+    responses((status = 200, body = Changed), (status = 404)),
 )]
 pub(super) async fn resume(
     Extract(state): Shared,
@@ -84,8 +84,8 @@ pub(super) async fn resume(
     params(("name" = String, Path), query::Seek),
     responses(
         (status = 200, body = Changed),
-        (status = 404, body = crate::problem::Document),
-        (status = 501, body = crate::problem::Document),
+        (status = 404),
+        (status = 501),
     ),
 )]
 pub(super) async fn seek(

@@ -1,7 +1,6 @@
 //! What OpenAPI says of the app listener, whose requests are dispatched by hand. A test sends each described request.
 
 use crate::openapi::Published;
-use crate::problem::Document;
 
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/events", tag = "app", summary = "Publish to a topic",
@@ -25,16 +24,16 @@ use crate::problem::Document;
         (status = 200, description = "Durable on the broker", body = Published),
         (status = 204, description = "Durable, and no body was wanted"),
         (status = 207, description = "Some entries of a batch are not durable", body = Published),
-        (status = 400, description = "Malformed", body = Document, content_type = "application/problem+json"),
-        (status = 403, description = "Refused", body = Document, content_type = "application/problem+json"),
-        (status = 404, description = "No such topic", body = Document, content_type = "application/problem+json"),
-        (status = 408, description = "The body came too slowly", body = Document, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = Document, content_type = "application/problem+json"),
-        (status = 415, description = "No type that is taken", body = Document, content_type = "application/problem+json"),
-        (status = 429, description = "Too much at once", body = Document, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Document, content_type = "application/problem+json"),
-        (status = 504, description = "It may have been written", body = Document, content_type = "application/problem+json"),
-        (status = 507, description = "Full", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "Malformed"),
+        (status = 403, description = "Refused"),
+        (status = 404, description = "No such topic"),
+        (status = 408, description = "The body came too slowly"),
+        (status = 413, description = "Too large"),
+        (status = 415, description = "No type that is taken"),
+        (status = 429, description = "Too much at once"),
+        (status = 503, description = "Not now"),
+        (status = 504, description = "It may have been written"),
+        (status = 507, description = "Full"),
     ),
 )]
 #[expect(dead_code, reason = "a description")]
@@ -42,7 +41,8 @@ pub(crate) fn publish_to_topic() {}
 
 #[utoipa::path(
     post, path = "/v1/events", tag = "app", summary = "Publish to the topics that take the events' types",
-    description = "Like a topic's own path, for CloudEvents only: one URL for CloudEvents SDKs and K_SINK.",
+    description = "Like a topic's own path, for CloudEvents only: one URL for CloudEvents SDKs and K_SINK. It takes the \
+                   same headers and answers the same failures.",
     request_body(content(
         (String = "application/cloudevents+json"),
         (String = "application/cloudevents-batch+json"),
@@ -51,7 +51,9 @@ pub(crate) fn publish_to_topic() {}
     )),
     responses(
         (status = 200, description = "Durable on the broker", body = Published),
-        (status = 404, description = "No topic takes the type", body = Document, content_type = "application/problem+json"),
+        (status = 204, description = "Durable, and no body was wanted"),
+        (status = 207, description = "Some entries of a batch are not durable", body = Published),
+        (status = 404, description = "No topic takes the type"),
     ),
 )]
 #[expect(dead_code, reason = "a description")]

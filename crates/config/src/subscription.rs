@@ -121,7 +121,7 @@ table! {
         /// Longest wait between two attempts.
         pub max: Duration = Duration::from_secs(300) => Duration::from_millis(1)..=Duration::from_secs(86_400),
         /// Spent attempts, the first included, before an event is dead-lettered. Attempts while the webhook is down spend nothing.
-        pub max_attempts: u32 = 30 => 1..=1_000_000,
+        pub max_attempts: u32 = 30 => 1..=65_535,
         /// Age, since the first spent attempt, at which an event is dead-lettered.
         pub max_age: Duration = Duration::from_secs(86_400) => Duration::from_millis(1)..=Duration::from_secs(3_650 * 86_400),
         /// Longest wait that a `Retry-After` may ask for.

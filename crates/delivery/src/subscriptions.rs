@@ -20,7 +20,7 @@ use crate::{Error, Spec, Status};
 /// Commands that may wait for a subscription's task.
 const COMMANDS_MAX: usize = 16;
 /// What a drain may take beyond its deadline before the task is ended by force.
-const FORCE_AFTER: Duration = Duration::from_secs(5);
+const FORCE_AFTER: Duration = Duration::from_secs(3);
 
 /// The subscriptions of this process. Cheap to clone; dropping the last clone ends them all at once.
 #[derive(Clone, Debug)]

@@ -83,6 +83,12 @@ pub enum Happened<'a> {
         reason: &'a str,
         trace: Option<Trace>,
     },
+    /// A subscription begins to be delivered, or again after its source was lost: with its breaker closed, not paused, and
+    /// so many attempts at once.
+    Opened {
+        subscription: &'a str,
+        window: u32,
+    },
     BreakerOpened {
         subscription: &'a str,
         open: Duration,
@@ -105,7 +111,7 @@ pub enum Happened<'a> {
         subscription: &'a str,
         attempts: u32,
     },
-    /// The buffer is full behind one key: reading stops.
+    /// The buffer is full behind one key: reading stops. With no events, it goes on.
     Stuck {
         subscription: &'a str,
         key: Option<&'a [u8]>,

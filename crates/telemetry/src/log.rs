@@ -96,6 +96,7 @@ impl Log {
     /// What happens to subscriptions and brokers.
     fn state(happened: &Happened<'_>) {
         match happened {
+            Happened::Opened { subscription, .. } => debug!(subscription, "opened"),
             Happened::BreakerOpened { subscription, open } => {
                 warn!(subscription, ?open, "breaker opened: the webhook is probed after this time");
             }
@@ -113,7 +114,7 @@ impl Log {
             Happened::Stuck { subscription, .. } => info!(subscription, "reading goes on"),
             Happened::Gap { subscription, events, message } => {
                 let message = Shown::text(message);
-                error!(subscription, events, %message, "events were lost to the broker's retention");
+                error!(subscription, events, %message, "events are gone from the broker and cannot be delivered");
             }
             Happened::Broker { broker, reason: Some(reason) } => {
                 warn!(broker, reason = %Shown::text(reason), "broker down");

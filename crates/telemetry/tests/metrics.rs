@@ -107,6 +107,24 @@ fn delivering_is_counted_by_result_and_state() {
 }
 
 #[test]
+fn a_source_that_is_opened_again_begins_anew() {
+    let subscription = "billing";
+    let (_, page) = told(&[
+        Happened::Opened { subscription, window: 16 },
+        Happened::BreakerOpened { subscription, open: Duration::from_secs(1) },
+        Happened::Paused { subscription, by: "answer" },
+        Happened::Stuck { subscription, key: Some(b"k"), events: 9 },
+        Happened::Window { subscription, attempts: 1 },
+        Happened::Opened { subscription, window: 16 },
+    ]);
+    has(&page, "postrider_breaker_open{subscription=\"billing\"} 0");
+    has(&page, "postrider_breaker_openings_total{subscription=\"billing\"} 1");
+    has(&page, "postrider_paused{subscription=\"billing\"} 0");
+    has(&page, "postrider_stuck{subscription=\"billing\"} 0");
+    has(&page, "postrider_window{subscription=\"billing\"} 16");
+}
+
+#[test]
 fn what_is_read_at_a_scrape_is_set_and_forgotten() {
     let (metrics, _) = told(&[]);
     metrics.set_lag("billing", 42, Some(Duration::from_millis(1500)));

@@ -55,7 +55,7 @@ impl Feed {
     }
 
     /// Polls the source into `inputs`. An error that ends it is returned, a temporary one lets it rest.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<broker::Error>> {
+    pub(super) fn poll(&mut self, subscription: &str, cx: &mut Context<'_>) -> Poll<Option<broker::Error>> {
         if self.resting_until.is_some_and(|until| until > Instant::now()) {
             return Poll::Pending;
         }
@@ -70,7 +70,7 @@ impl Feed {
             }
             Poll::Ready(Err(error)) if error.is_temporary() => {
                 let wait = self.backoff.wait();
-                tracing::warn!(%error, retry_in = ?wait, "a source has nothing to hand out for now");
+                tracing::warn!(subscription, %error, retry_in = ?wait, "nothing is handed out for now");
                 self.resting_until = Some(Instant::now() + wait);
                 self.trouble = Some(error.message);
                 Poll::Ready(None)

@@ -100,7 +100,7 @@ impl Actor<'_> {
         let Some(feed) = &mut self.feeds[usize::from(id.0)] else { return false };
         let mut any = false;
         while feed.inputs.len() < INPUTS_MAX
-            && let Poll::Ready(ended) = feed.poll(cx)
+            && let Poll::Ready(ended) = feed.poll(&self.endpoint.name, cx)
         {
             any = true;
             if let Some(error) = ended {

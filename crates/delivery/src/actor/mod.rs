@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use broker::{BoxFuture, Source};
 use engine::{Actions, App, Engine, Input, Now, Outcome, SourceId, Token};
+use telemetry::Happened;
 use tokio::time::Instant;
 
 use crate::Spec;
@@ -136,9 +137,12 @@ impl<'a> Actor<'a> {
             inputs.push(Input::Pause);
         }
         life.shared.set_state("running", None);
+        let engine = Engine::new(life.spec.engine_policy(), fastrand::u64(..));
+        let opened = Happened::Opened { subscription: &endpoint.name, window: engine.status().window };
+        endpoint.telemetry.tell(opened);
         Ok(Self {
             endpoint: Arc::new(endpoint),
-            engine: Engine::new(life.spec.engine_policy(), fastrand::u64(..)),
+            engine,
             epoch: Instant::now(),
             feeds: [Some(Feed::new(TOPIC, source, None)), None],
             attempts: Attempts::default(),
@@ -224,7 +228,9 @@ impl<'a> Actor<'a> {
         for command in commands.drain(..) {
             match command {
                 Command::Drain { deadline, done } => {
-                    let earlier = self.life.drain.replace(deadline);
+                    let earlier = self.life.drain;
+                    // Whoever asked first waits no longer for it.
+                    self.life.drain = Some(earlier.map_or(deadline, |earlier| earlier.min(deadline)));
                     // The end is the drain's now, and nothing is opened after it.
                     self.timer.reopen_at = None;
                     self.life.waiting.push(done);

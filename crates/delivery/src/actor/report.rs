@@ -46,12 +46,9 @@ impl Actor<'_> {
             Transition::PausedByOperator => telemetry.tell(Happened::Paused { subscription, by: "operator" }),
             Transition::Resumed => telemetry.tell(Happened::Resumed { subscription }),
             Transition::Window { attempts } => telemetry.tell(Happened::Window { subscription, attempts }),
-            Transition::Stuck { longest: Some(token), events } => {
-                let key = self.key_of(token).map(Key::as_bytes);
+            Transition::Stuck { longest, events } => {
+                let key = longest.and_then(|token| self.key_of(token)).map(Key::as_bytes);
                 telemetry.tell(Happened::Stuck { subscription, key, events });
-            }
-            Transition::Stuck { longest: None, .. } => {
-                tracing::info!(subscription, "reading goes on");
             }
         }
     }

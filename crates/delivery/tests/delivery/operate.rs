@@ -6,7 +6,7 @@ use broker::Start;
 use postrider_delivery::{Error, LetterFilter, Origin};
 
 use crate::house::House;
-use crate::webhook::{Reply, Webhook, status};
+use crate::webhook::{PATIENCE, Reply, Webhook, status};
 
 #[tokio::test]
 async fn a_pause_lasts_until_it_is_ended() {
@@ -126,6 +126,20 @@ async fn a_drain_waits_for_the_answer_of_an_open_attempt() {
     });
     drained.unwrap();
     assert_eq!(house.told.count("Settled"), 1, "its answer was taken");
+}
+
+#[tokio::test]
+async fn a_later_drain_does_not_prolong_an_earlier_one() {
+    let house = House::new();
+    let slow = Webhook::start(|_| Reply::Hang).await;
+    house.add(house.spec("billing", slow.uri())).await;
+    house.publish("e1", None).await;
+    slow.next().await;
+    let drain = |within| house.subscriptions.drain("billing", Instant::now() + within);
+    let (soon, late) = (Duration::from_millis(100), Duration::from_secs(3600));
+    let both = async { tokio::join!(drain(soon), drain(late)) };
+    let ended = tokio::time::timeout(PATIENCE, both).await.expect("the first one's deadline holds");
+    assert!(matches!(ended, (Ok(()), Ok(()))), "{ended:?}");
 }
 
 #[tokio::test]

@@ -248,6 +248,25 @@ async fn a_broker_that_says_no_is_failed_with_the_reason() {
 }
 
 #[tokio::test]
+async fn that_reading_stopped_behind_a_key_is_told_and_that_it_goes_on() {
+    let house = House::new();
+    let well = Arc::new(AtomicBool::new(false));
+    let is_well = well.clone();
+    let hook = Webhook::start(move |_| status(if is_well.load(Ordering::SeqCst) { 200 } else { 500 })).await;
+    let mut spec = house.spec("billing", hook.uri());
+    spec.policy.buffer = 4;
+    spec.policy.retry.max = Duration::from_millis(50);
+    house.add(spec).await;
+    for id in ["e1", "e2", "e3", "e4", "e5", "e6"] {
+        house.publish(id, Some("k")).await;
+    }
+    house.told.wait("Stuck { subscription: \"billing\", key: Some(", 1).await;
+    well.store(true, Ordering::SeqCst);
+    house.told.wait("Stuck { subscription: \"billing\", key: None, events: 0 }", 1).await;
+    house.status("billing", |status| status.delivered == 6).await;
+}
+
+#[tokio::test]
 async fn a_panic_of_an_attempt_is_a_failed_attempt() {
     let house = House::new();
     let hook = Webhook::start(|_| status(200)).await;

@@ -72,6 +72,9 @@ fn sentence(happened: &Happened<'_>) -> Option<(&'static str, String)> {
         }
         Happened::Paused { subscription, by } => ("paused", format!("{subscription}: by {by}")),
         Happened::Resumed { subscription } => ("resumed", (*subscription).to_owned()),
+        Happened::Stuck { subscription, events: 0, .. } => {
+            ("stuck", format!("{subscription}: reading goes on"))
+        }
         Happened::Stuck { subscription, events, .. } => {
             ("stuck", format!("{subscription}: {events} events wait behind one key; reading stops"))
         }

@@ -152,6 +152,14 @@ impl Inner {
 
     fn state(&self, happened: &Happened<'_>) {
         match *happened {
+            Happened::Opened { subscription, window } => {
+                self.subscription(subscription, |s| {
+                    for gauge in [&s.breaker_open, &s.paused, &s.stuck] {
+                        gauge.set(0);
+                    }
+                    s.window.set(window.into());
+                });
+            }
             Happened::BreakerOpened { subscription, .. } => {
                 self.subscription(subscription, |s| {
                     s.breaker_open.set(1);

@@ -15,6 +15,7 @@ on_each_backend!(
     a_422_is_dead_lettered_at_once_and_says_why,
     used_up_attempts_end_in_a_dead_letter_and_the_lane_goes_on,
     a_redrive_delivers_to_that_subscription_alone,
+    the_longest_names_that_validate_work,
     purged_dead_letters_are_gone,
     under_every_kind_of_answer_and_a_kill_nothing_is_dropped,
 );
@@ -137,6 +138,27 @@ async fn until_no_letters(sidecar: &Postrider, subscription: &str) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("dead letters are left: {:#}", sidecar.dead_letters(subscription).await);
+}
+
+/// The durable name has its 235 bytes. With what dead letters and redrives add to it, names on brokers are longer yet.
+async fn the_longest_names_that_validate_work(backend: Backend) {
+    let billing = "b".repeat(100);
+    let prefix = format!("p{:016x}{}", fastrand::u64(..), "p".repeat(17));
+    let webhook =
+        Webhook::scripted(|seen| Answer::status(if seen.attempt.attempt == 1 { 422 } else { 204 })).await;
+    let setup = Setup::on(backend)
+        .with("/service", json!("s".repeat(100)))
+        .with("/names", json!({ "prefix": prefix }))
+        .subscription(&billing, &webhook.url("/"), json!({}));
+    let mut sidecar = Postrider::start(setup).await;
+    sidecar.publish_event("e-1", "customer-8").await;
+    assert_eq!(the_letter(&sidecar, &billing).await["id"], "e-1");
+    // Files are found again by their names.
+    sidecar.stop().await;
+    sidecar.start_again().await;
+    webhook.answer(|_| Answer::status(204));
+    sidecar.admin(Method::POST, &format!("/v1/subscriptions/{billing}/dead-letters/redrive")).await;
+    webhook.until_delivered(1).await;
 }
 
 async fn purged_dead_letters_are_gone(backend: Backend) {

@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
     max_term_width = 110
 )]
 #[command(
-    after_help = "A change is ready when `.ci/run` passes: the linters, tidy, the drift check, the tests and a minute of each fuzz target."
+    after_help = "A change is ready when `.ci/run` passes: formatting, lints, docs, dependency policy, tidy, the drift check, the tests, the mutants of the binary, the budget of instructions and a minute of each fuzz target."
 )]
 struct Cli {
     #[command(subcommand)]

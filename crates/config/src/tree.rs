@@ -128,7 +128,7 @@ table! {
         pub header: Size = Size::kibibytes(64) => Size::kibibytes(8)..=Size::mebibytes(1),
         /// Of a request's body. A stream of NDJSON has this bound line by line.
         pub body: Size = Size::mebibytes(10) => Size::kibibytes(1)..=Size::gibibytes(1),
-        /// From a request's first byte to its answer.
+        /// From the end of a request's head to its answer.
         pub request_timeout: Duration = Duration::from_secs(30) => Duration::from_millis(1)..=Duration::from_secs(3_600),
         /// Open at once, on each listener.
         pub connections: u32 = 4_096 => 1..=1_000_000,
@@ -150,7 +150,7 @@ table! {
 table! {
     /// How this process ends.
     pub struct Shutdown: Default {
-        /// How long open publishes and attempts may take to end. Keep it below the pod's termination grace period.
+        /// How long open publishes and attempts may take to end. The process is gone within five more seconds: keep it so much below the pod's termination grace period, 30 seconds by default.
         pub grace: Duration = Duration::from_secs(25) => Duration::from_millis(0)..=Duration::from_secs(3_600),
     }
 }

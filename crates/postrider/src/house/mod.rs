@@ -35,9 +35,11 @@ pub(crate) use self::drivers::{check, missing_drivers};
 pub(crate) use self::listeners::Addresses;
 
 /// What answers that are under way when everything else has ended may still take.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
-/// What a broker may take to let go. Everything is durable by then; a disk that hangs must not keep the process.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// What the brokers may take to let go. Everything is durable by then; a disk that hangs must not keep the process.
 const DRIVER_CLOSE: Duration = Duration::from_secs(5);
+/// How long after the grace the process is gone at the latest: a pod has to have so much more.
+const AFTER_GRACE: Duration = Duration::from_secs(5);
 
 /// A process, built and not yet running.
 #[derive(Debug)]
@@ -228,11 +230,14 @@ impl Running {
         if tokio::time::timeout(LAST_ANSWERS, self.tasks.wait()).await.is_err() {
             tracing::warn!("some connections were still open at the end and are closed");
         }
-        for (name, driver) in &house.drivers {
-            if tokio::time::timeout(DRIVER_CLOSE, driver.close()).await.is_err() {
+        let now = Instant::now();
+        let last = (now + DRIVER_CLOSE).min((deadline + AFTER_GRACE).max(now + LAST_ANSWERS));
+        let closing = house.drivers.iter().map(async |(name, driver)| {
+            if tokio::time::timeout_at(last.into(), driver.close()).await.is_err() {
                 tracing::warn!(broker = name, "closing took too long; what was settled last may come again");
             }
-        }
+        });
+        futures::future::join_all(closing).await;
         tracing::info!("stopped");
     }
 }

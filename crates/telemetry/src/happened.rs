@@ -117,7 +117,7 @@ pub enum Happened<'a> {
         key: Option<&'a [u8]>,
         events: u32,
     },
-    /// A broker's retention took events away that were never settled.
+    /// A broker no longer has, or no longer whole, what was never settled: retention, damage, a log that was truncated.
     Gap {
         subscription: &'a str,
         events: Option<u64>,

@@ -107,6 +107,17 @@ fn delivering_is_counted_by_result_and_state() {
 }
 
 #[test]
+fn a_webhook_that_is_gone_ends_the_breaker() {
+    let subscription = "billing";
+    let (_, page) = told(&[
+        Happened::BreakerOpened { subscription, open: Duration::from_secs(1) },
+        Happened::Paused { subscription, by: "answer" },
+    ]);
+    has(&page, "postrider_breaker_open{subscription=\"billing\"} 0");
+    has(&page, "postrider_paused{subscription=\"billing\"} 1");
+}
+
+#[test]
 fn a_source_that_is_opened_again_begins_anew() {
     let subscription = "billing";
     let (_, page) = told(&[
@@ -138,4 +149,44 @@ fn what_is_read_at_a_scrape_is_set_and_forgotten() {
     assert!(!metrics.encode().contains("postrider_lag_events{"), "a subscription that went shows no lag");
     metrics.set_lag("billing", 1, None);
     has(&metrics.encode(), "postrider_lag_events{subscription=\"billing\"} 1");
+}
+
+#[test]
+fn every_family_has_its_row_in_the_docs() {
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+    let docs = std::fs::read_to_string(docs).expect("docs/metrics.md is there");
+    let rows: Vec<&str> = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name)
+        .collect();
+    // A family without series is not exposed.
+    let (topic, broker, events, trace, s) = ("orders", "local", 1, None, "billing");
+    let latency = Duration::from_millis(2);
+    let (_, page) = told(&[
+        Happened::Accepted { topic, broker, events, bytes: 1, latency, trace },
+        Happened::Refused { topic, code: "log_full", events, trace },
+        Happened::Unknown { topic, broker, events, trace },
+        Happened::Opened { subscription: s, window: 1 },
+        Happened::DeadLettered {
+            subscription: s,
+            id: "1",
+            reason: "foreign",
+            status: None,
+            attempts: 0,
+            trace,
+        },
+        Happened::Broker { broker, reason: None },
+    ]);
+    let families: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let exposed = families.iter().map(|family| match family.split_once(' ').expect("a name and a type") {
+        (name, "counter") => format!("{name}_total"),
+        (name, "info") => format!("{name}_info"),
+        (name, _) => name.to_owned(),
+    });
+    let mut exposed: Vec<String> = exposed.collect();
+    exposed.sort();
+    let mut rows: Vec<String> = rows.into_iter().map(str::to_owned).collect();
+    rows.sort();
+    assert_eq!(exposed, rows, "what /metrics exposes, and the rows of docs/metrics.md");
 }

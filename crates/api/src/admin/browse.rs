@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/events", tag = "admin",
-    summary = "A topic's events, one JSON object a line: position, time, key, event",
+    summary = "A topic's events, one JSON object a line: position, time, key, event, and what came with it",
     params(("topic" = String, Path), query::Browse),
     responses(
         (status = 200, body = String, content_type = "application/x-ndjson"),

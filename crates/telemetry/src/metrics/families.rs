@@ -198,8 +198,8 @@ impl Families {
         r.register("postrider_window", "Most attempts open at once, now", self.window.clone());
         let help = "Deliveries held while reading stands still behind one key; 0 while it goes on";
         r.register("postrider_stuck", help, self.stuck.clone());
-        r.register("postrider_gaps", "Times a broker's retention took events away", self.gaps.clone());
-        let help = "Events that a broker's retention took away, where it tells how many";
+        r.register("postrider_gaps", "Times a broker no longer had what was not settled", self.gaps.clone());
+        let help = "Events that a broker no longer had, where it tells how many";
         r.register("postrider_gap_events", help, self.gap_events.clone());
         r.register("postrider_in_flight", "Attempts open now", self.in_flight.clone());
         r.register("postrider_held", "Deliveries held now", self.held.clone());

@@ -172,8 +172,14 @@ impl Inner {
             Happened::Held { subscription, .. } => {
                 self.subscription(subscription, |s| s.holds.inc());
             }
-            Happened::Paused { subscription, .. } => {
-                self.subscription(subscription, |s| s.paused.set(1));
+            Happened::Paused { subscription, by } => {
+                self.subscription(subscription, |s| {
+                    s.paused.set(1);
+                    if by == "answer" {
+                        // From now on the pause probes, and no breaker.
+                        s.breaker_open.set(0);
+                    }
+                });
             }
             Happened::Resumed { subscription } => {
                 self.subscription(subscription, |s| s.paused.set(0));

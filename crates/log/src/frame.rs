@@ -89,8 +89,12 @@ impl Head {
 
     /// Whether the frame at the front of `bytes`, which stands at `offset` of its file, is one of this file.
     pub(crate) fn validates(self, bytes: &[u8], seed: u32, offset: u64) -> bool {
-        bytes.get(..self.frame_bytes()).is_some_and(|frame| checksum(seed, frame) == u32_at(frame, 4))
-            && (!self.is_mark() || self.time_ms == offset)
+        bytes.get(..self.frame_bytes()).is_some_and(|frame| self.seals(checksum(seed, frame), frame, offset))
+    }
+
+    /// Whether `checksum`, of the whole frame that `front` begins, makes it one of this file.
+    pub(crate) fn seals(self, checksum: u32, front: &[u8], offset: u64) -> bool {
+        checksum == u32_at(front, 4) && (!self.is_mark() || self.time_ms == offset)
     }
 }
 
@@ -110,7 +114,8 @@ pub(crate) fn seed(epoch: u64) -> u32 {
     crc32c::crc32c(&epoch.to_le_bytes())
 }
 
-fn checksum(seed: u32, frame: &[u8]) -> u32 {
+/// Of a frame; of its front, for `crc32c_append` to go on from with the rest.
+pub(crate) fn checksum(seed: u32, frame: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(seed, &frame[..4]), &frame[8..])
 }
 

@@ -48,7 +48,7 @@ pub(crate) enum Stop {
 pub(crate) struct Inbox {
     pub(crate) appends: Vec<Pending>,
     pub(crate) settles: Vec<Arc<SettleLog>>,
-    pub(crate) flushes: Vec<Flushed>,
+    pub(crate) flushes: Vec<(Arc<SettleLog>, Flushed)>,
     pub(crate) stop: Stop,
     settles_due: Option<Instant>,
 }
@@ -142,8 +142,8 @@ impl Queue {
             } else if state.closed {
                 StoreError::Closed
             } else {
-                state.inbox.settles.push(settles);
-                state.inbox.flushes.push(done);
+                state.inbox.settles.push(Arc::clone(&settles));
+                state.inbox.flushes.push((settles, done));
                 state.inbox.settles_due = Some(Instant::now());
                 drop(state);
                 self.arrived.notify_one();

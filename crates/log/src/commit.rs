@@ -286,18 +286,19 @@ impl Committer {
         if inbox.settles.is_empty() && inbox.flushes.is_empty() {
             return;
         }
-        let mut failed = None;
+        let mut failed = Vec::new();
         // Whoever flushes is in here beside those that have changed.
         inbox.settles.sort_unstable_by_key(Arc::as_ptr);
         inbox.settles.dedup_by(|a, b| Arc::ptr_eq(a, b));
         for settles in inbox.settles.drain(..) {
             match self.settle(&settles) {
                 Ok(()) => self.retention_due = true,
-                Err(error) => failed = Some(error),
+                Err(error) => failed.push((settles, error)),
             }
         }
-        for flushed in inbox.flushes.drain(..) {
-            flushed(failed.clone().map_or(Ok(()), Err));
+        for (settles, flushed) in inbox.flushes.drain(..) {
+            let error = failed.iter().find(|(of, _)| Arc::ptr_eq(of, &settles));
+            flushed(error.map_or(Ok(()), |(_, error)| Err(error.clone())));
         }
     }
 

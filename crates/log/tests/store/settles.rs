@@ -1,6 +1,8 @@
 //! What holds of settle logs when the disk or their bytes fail.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 use crate::common::*;
 use postrider_log::{Damage, Note, OpenError, Operation, Options, Store, StoreError};
@@ -27,6 +29,34 @@ fn settles_that_found_no_room_are_written_when_there_is_some() {
     let settles = store.settle_log("s").unwrap();
     assert_eq!((settles.floor(), settles.meta()), (4, &b"meta"[..]));
     assert_eq!(settles.next_unsettled(6, settles.version()), Ok((6, Note { attempts: 2, first_ms: 9 })));
+}
+
+#[test]
+fn a_flush_tells_of_its_own_subscription_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let flaky = Flaky::new();
+    let settle_delay = std::time::Duration::from_secs(9999);
+    let options = Options { disk: flaky.disk(), settle_delay, ..options() };
+    let (store, _) = Store::open(directory.path(), options).unwrap();
+    let log = store.ensure_log("t").unwrap();
+    let all = ["a", "full", "z"].map(|name| store.ensure_settle_log(name, &log, b"", 1).unwrap());
+    append(&store, &log, &[b"x"]).unwrap();
+    all.iter().for_each(|settles| assert_eq!(settles.settle(1, 2, settles.version()), Ok(1)));
+    let is_full = |operation, path: &Path| {
+        matches!(operation, Operation::Write { .. }) && path.file_stem().is_some_and(|stem| stem == "full")
+    };
+    flaky.fail(is_full, ENOSPC);
+    let (send, answers) = channel();
+    let flushed = all.clone();
+    // Called by the committer, whose next round therefore has all of these.
+    store.append(&log, batch(&[b"y"]), None, move |_| {
+        for settles in flushed {
+            let (send, name) = (send.clone(), settles.name().to_owned());
+            settles.flush(move |answer| send.send((name, answer)).unwrap());
+        }
+    });
+    let answers: Vec<_> = answers.iter().map(|(name, answer)| (name, answer.is_ok())).collect();
+    assert_eq!(answers, [("a".into(), true), ("full".into(), false), ("z".into(), true)]);
 }
 
 #[test]

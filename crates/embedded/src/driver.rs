@@ -7,7 +7,7 @@ use broker::{
     Batch, BoxFuture, Browse, Capabilities, Credit, Driver, Error, ErrorKind, Health, Open, Position,
     Receipt, Selection, Source, Start, Subscription, SubscriptionInfo,
 };
-use log::{Damage, Log, SettleLog, Store, StoreError, Tell};
+use log::{Damage, Log, SettleLog, Shortage, Store, StoreError, Tell};
 use parking_lot::Mutex;
 
 use crate::config::{Config, OpenError};
@@ -248,14 +248,17 @@ pub(crate) fn sound(settles: &SettleLog) -> Result<(), Error> {
 }
 
 pub(crate) fn unreadable(log: &Log, error: &std::io::Error) -> Error {
-    let message =
-        format!("topic {} cannot be read from the data directory: {error}; check the disk", log.name());
-    Error::new(ErrorKind::Corrupt, message)
+    let (kind, advice) = match Shortage::of(error) {
+        Some(shortage) => (ErrorKind::Unavailable, shortage.advice()),
+        None => (ErrorKind::Corrupt, "check the disk"),
+    };
+    let message = format!("topic {} cannot be read from the data directory: {error}; {advice}", log.name());
+    Error::new(kind, message)
 }
 
 pub(crate) fn of_store(error: &StoreError) -> Error {
     let kind = match error {
-        StoreError::DiskFull(_) => ErrorKind::Unavailable,
+        StoreError::DiskFull(_) | StoreError::NoDescriptors(_) => ErrorKind::Unavailable,
         StoreError::Poisoned(_) | StoreError::Failed(_) => ErrorKind::Corrupt,
         StoreError::Closed => ErrorKind::Closed,
     };

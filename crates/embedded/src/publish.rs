@@ -9,7 +9,7 @@ use crate::driver::{Embedded, RECORD_BYTES_MAX};
 
 /// What publishers are asked to wait before they send again to a queue that was full.
 const OVERLOADED_RETRY: Duration = Duration::from_millis(200);
-/// … and to a topic or disk that was: it drains as subscriptions settle.
+/// … and to a topic or disk that was, which drains as subscriptions settle, or where file descriptors ran out.
 const FULL_RETRY: Duration = Duration::from_secs(5);
 
 impl Embedded {
@@ -105,6 +105,7 @@ fn outcome(error: &AppendError) -> Outcome {
             ),
             Some(FULL_RETRY),
         ),
+        AppendError::NoDescriptors => (RefusalKind::Unavailable, error.to_string(), Some(FULL_RETRY)),
         AppendError::TooLarge => (RefusalKind::TooLarge, "the batch takes more than 1 GiB".to_owned(), None),
         AppendError::Poisoned(reason) => (RefusalKind::Unavailable, reason.to_string(), None),
         AppendError::Closed => (RefusalKind::Unavailable, "the embedded broker is closed".to_owned(), None),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::append::{Inbox, Pending, Stop};
 use crate::disk::Disk;
-use crate::error::{AppendError, StoreError, is_full};
+use crate::error::{AppendError, Shortage, StoreError};
 use crate::log::Log;
 use crate::reserve::Reserve;
 use crate::segment;
@@ -30,13 +30,13 @@ pub(crate) struct Committer {
 
 /// What a failed write means.
 pub(crate) enum Failure {
-    Full,
+    Short(Shortage),
     Broken(Arc<str>),
 }
 
 impl Failure {
     fn of(log: &Log, what: &str, error: &io::Error) -> Self {
-        if is_full(error) { Self::Full } else { Self::Broken(broken(log, what, error)) }
+        Shortage::of(error).map_or_else(|| Self::Broken(broken(log, what, error)), Self::Short)
     }
 }
 
@@ -205,17 +205,19 @@ impl Committer {
         failed_at: usize,
     ) {
         let failure = match failure {
-            Failure::Full => {
-                self.reserve.give_up();
+            Failure::Short(shortage) => {
+                if shortage == Shortage::DiskSpace {
+                    self.reserve.give_up();
+                }
                 match writer.roll_back() {
-                    Ok(()) => Failure::Full,
+                    Ok(()) => failure,
                     Err(error) => Failure::Broken(broken(log, "take back what found no room in", &error)),
                 }
             }
-            broken @ Failure::Broken(_) => broken,
+            Failure::Broken(_) => failure,
         };
         let (written, refused) = match failure {
-            Failure::Full => (AppendError::DiskFull, AppendError::DiskFull),
+            Failure::Short(shortage) => (shortage.into(), shortage.into()),
             Failure::Broken(reason) => {
                 self.shared.poison(Arc::clone(&reason));
                 (AppendError::Unknown(Arc::clone(&reason)), AppendError::Poisoned(reason))
@@ -307,23 +309,19 @@ impl Committer {
             return Err(error);
         }
         let mut written = settles.commit(&self.disk, &mut self.buffer);
-        if written.as_ref().is_err_and(is_full) {
+        if written.as_ref().is_err_and(|error| Shortage::of(error) == Some(Shortage::DiskSpace)) {
             self.reserve.give_up();
             self.retention_due = true;
             written = settles.commit(&self.disk, &mut self.buffer);
         }
         self.buffer.clear();
-        match written {
-            Ok(()) => Ok(()),
-            Err(error) if is_full(&error) => {
-                // Everything is still in memory and is written anew, until it fits.
-                settles.queue_again();
-                Err(StoreError::DiskFull(format!("the progress of subscription {}", settles.name())))
-            }
-            Err(error) => {
-                Err(StoreError::Poisoned(self.broken(settles.log(), "write the progress on", &error)))
-            }
-        }
+        let Err(error) = written else { return Ok(()) };
+        let Some(shortage) = Shortage::of(&error) else {
+            return Err(StoreError::Poisoned(self.broken(settles.log(), "write the progress on", &error)));
+        };
+        // Everything is still in memory and is written anew, until there is room for it, or a file descriptor.
+        settles.queue_again();
+        Err(StoreError::short(shortage, format!("the progress of subscription {}", settles.name())))
     }
 
     /// Seals an active segment that is settled to its end, so that its space can be freed.

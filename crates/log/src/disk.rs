@@ -23,6 +23,7 @@ pub enum Operation {
     Write { offset: u64, bytes: usize },
     Truncate { bytes: u64 },
     Sync,
+    OpenDirectory,
     SyncDirectory,
     Rename,
     Unlink,
@@ -73,10 +74,16 @@ impl Disk {
         file.sync_all()
     }
 
-    /// Makes creations, renames and removals in a directory durable.
+    /// Opens a directory before something is done in it that is to be durable: where there are no file descriptors left,
+    /// that fails while nothing has happened yet, and not between a rename and its sync.
+    pub(crate) fn open_directory<'a>(&'a self, path: &'a Path) -> io::Result<Directory<'a>> {
+        self.check(Operation::OpenDirectory, path)?;
+        Ok(Directory { disk: self, path, file: File::open(path)? })
+    }
+
+    /// Makes what others may have done in a directory durable.
     pub(crate) fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        self.check(Operation::SyncDirectory, path)?;
-        File::open(path)?.sync_all()
+        self.open_directory(path)?.sync()
     }
 
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -104,5 +111,21 @@ impl Disk {
             offset += piece as u64;
         }
         Ok(())
+    }
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct Directory<'a> {
+    disk: &'a Disk,
+    path: &'a Path,
+    file: File,
+}
+
+impl Directory<'_> {
+    /// Makes creations, renames and removals in it durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.disk.check(Operation::SyncDirectory, self.path)?;
+        self.file.sync_all()
     }
 }

@@ -11,7 +11,8 @@
 //! - **A failed write or sync poisons the store.** After it every append is refused and no sync is tried again: kernels
 //!   mark failed pages clean, so a second sync would lie. Who reads a log for a subscription is woken and finds the reason
 //!   in [`SettleLog::poisoned`]. A full disk is no failure: the append is refused, nothing of
-//!   it stays, and a reserve keeps room for settling, which is what frees space.
+//!   it stays, and a reserve keeps room for settling, which is what frees space. Nor is it one that file descriptors ran
+//!   out: all that an operation needs are opened before it changes anything, so that it is refused and can be repeated.
 //! - **A torn tail is truncated, damage is told.** A mark stands in front of every round's records and says that all
 //!   before it was durable. Damage that a mark follows is therefore damage to acknowledged records: it becomes a
 //!   [`Damage`] and a hole that every cursor reports, and the segment is kept aside instead of being unlinked.
@@ -54,7 +55,7 @@ mod writer;
 
 pub use cursor::{Cursor, Item, Record};
 pub use disk::{Disk, Faults, Operation};
-pub use error::{AppendError, Damage, OpenError, StoreError};
+pub use error::{AppendError, Damage, OpenError, Shortage, StoreError};
 pub use frame::Batch;
 pub use log::Log;
 pub use progress::Note;

@@ -71,21 +71,27 @@ impl Committer {
     /// Removes the file of a segment, or sets it aside. Gives the segment back where that failed.
     fn remove(&self, log: &Log, segment: Segment) -> Result<(), Segment> {
         let path = segment::path(&log.directory, segment.base);
-        let removed = if segment.holes.is_empty() {
-            self.disk.unlink(&path)
-        } else {
-            self.disk.rename(&path, &segment::quarantine_path(&log.directory, segment.base))
-        };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+        let removed = self.disk.open_directory(&log.directory).and_then(|directory| {
+            let removed = if segment.holes.is_empty() {
+                self.disk.unlink(&path)
+            } else {
+                self.disk.rename(&path, &segment::quarantine_path(&log.directory, segment.base))
+            };
+            match removed {
+                // Whoever else removed it, it is gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(directory),
+                other => other.map(|()| directory),
+            }
+        });
+        let directory = match removed {
+            Ok(directory) => directory,
+            Err(error) => {
                 self.tell_stuck(log, path, &error);
                 return Err(segment);
             }
-            // Whoever else removed it, it is gone.
-            Ok(()) | Err(_) => {}
-        }
+        };
         log.forget_file(segment.base);
-        match self.disk.sync_directory(&log.directory) {
+        match directory.sync() {
             // Should the power bring it back, the next start finds it and removes it.
             Err(error) => self.tell_stuck(log, path, &error),
             Ok(()) => log.retention_told.store(false, Ordering::Relaxed),

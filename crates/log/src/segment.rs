@@ -97,11 +97,12 @@ pub(crate) fn create(disk: &Disk, directory: &Path, base: u64) -> io::Result<(Fi
     header.extend_from_slice(&base.to_le_bytes());
     header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
     header.extend_from_slice(&[0; 4]);
+    let directory = disk.open_directory(directory)?;
     let file = disk.create(&path)?;
     let written = disk
         .write(&file, &path, &header, 0)
         .and_then(|()| disk.sync(&file, &path))
-        .and_then(|()| disk.sync_directory(directory));
+        .and_then(|()| directory.sync());
     if let Err(error) = written {
         // A leftover is recognised as a creation that was cut short, so failing to remove it does no harm.
         drop(disk.unlink(&path));

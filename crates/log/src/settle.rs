@@ -208,14 +208,14 @@ impl SettleLog {
         }
     }
 
-    /// After a [`SettleLog::commit`] that found no room. What changed since may have queued it already.
+    /// After a [`SettleLog::commit`] for which something ran out. What changed since may have queued it already.
     pub(crate) fn queue_again(self: &Arc<Self>) {
         if !std::mem::replace(&mut self.state.lock().queued, true) {
             self.queue.settles_changed(Arc::clone(self));
         }
     }
 
-    /// Makes all changes so far durable. On a full disk they stay to be written, all of them anew.
+    /// Makes all changes so far durable. Where something runs out for that, they stay to be written, all of them anew.
     pub(crate) fn commit(&self, disk: &Disk, buffer: &mut Vec<u8>) -> io::Result<()> {
         let mut file = self.file.lock();
         let rewrite = file.wants_rewrite();

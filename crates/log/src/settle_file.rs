@@ -70,13 +70,13 @@ impl SettleFile {
 
         let new = path.with_extension("new");
         drop(fs::remove_file(&new));
+        let directory = disk.open_directory(parent(path))?;
         let file = disk.create(&new)?;
-        let directory = path.parent().unwrap_or(Path::new("."));
         let written = disk
             .write(&file, &new, &out, 0)
             .and_then(|()| disk.sync(&file, &new))
             .and_then(|()| disk.rename(&new, path))
-            .and_then(|()| disk.sync_directory(directory));
+            .and_then(|()| directory.sync());
         if let Err(error) = written {
             drop(fs::remove_file(&new));
             return Err(error);
@@ -160,12 +160,17 @@ impl SettleFile {
     }
 
     pub(crate) fn delete(&mut self) -> io::Result<()> {
+        let directory = self.disk.open_directory(parent(&self.path))?;
         self.broken = true;
         // First, since alone it would tell of a subscription that cannot be read.
         delete_quarantined(&self.disk, &self.path)?;
         self.disk.unlink(&self.path)?;
-        self.disk.sync_directory(self.path.parent().unwrap_or(Path::new(".")))
+        directory.sync()
     }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 /// Where what could not be read of a settle log is kept: beside a settle log a copy, alone all that is left.
@@ -175,11 +180,12 @@ pub(crate) fn quarantine_path(path: &Path) -> PathBuf {
 
 /// Removes what was kept aside of a settle log; whether there was anything.
 pub(crate) fn delete_quarantined(disk: &Disk, path: &Path) -> io::Result<bool> {
+    let directory = disk.open_directory(parent(path))?;
     match disk.unlink(&quarantine_path(path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         other => other?,
     }
-    disk.sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+    directory.sync()?;
     Ok(true)
 }
 

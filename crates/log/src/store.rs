@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::append::{Pending, Queue, Stop};
 use crate::commit::Committer;
 use crate::disk::Disk;
-use crate::error::{AppendError, Damage, OpenError, StoreError, is_full};
+use crate::error::{AppendError, Damage, OpenError, StoreError};
 use crate::frame::Batch;
 use crate::lock::{check_format, lock, make_directory};
 use crate::log::Log;
@@ -195,7 +195,7 @@ impl Store {
             let path = self.shared.settle_path(&file);
             SettleFile::create(&self.shared.options.disk, &path, log.name(), meta, &progress)
         });
-        let file = file.map_err(|error| failed(&format!("subscription {name}"), &error))?;
+        let file = file.map_err(|error| StoreError::of(format!("subscription {name}"), &error))?;
         let queue = Arc::clone(&self.shared.queue);
         let settles =
             SettleLog::new(name.to_owned(), Arc::clone(log), meta.to_vec(), queue, (file, progress));
@@ -208,7 +208,7 @@ impl Store {
     pub fn delete_settle_log(&self, name: &str) -> Result<bool, StoreError> {
         let _changing = self.shared.changing.lock();
         self.usable()?;
-        let failed = |error: io::Error| failed(&format!("subscription {name}"), &error);
+        let failed = |error: io::Error| StoreError::of(format!("subscription {name}"), &error);
         let Some(settles) = self.settle_log(name) else {
             let Ok(file) = names::encode(name, names::SETTLE_LOG_BYTES_MAX) else { return Ok(false) };
             let path = self.shared.settle_path(&file);
@@ -293,10 +293,10 @@ impl Shared {
     }
 
     fn create_log(&self, name: &str) -> Result<Arc<Log>, StoreError> {
-        let subject = format!("log {name}");
-        let path = self.make_log_directory(name).map_err(|error| failed(&subject, &error))?;
+        let failed = |error: io::Error| StoreError::of(format!("log {name}"), &error);
+        let path = self.make_log_directory(name).map_err(failed)?;
         let opened = self.open_log(name, path).map_err(|error| match error {
-            OpenError::Path { source, .. } => failed(&subject, &source),
+            OpenError::Path { source, .. } => failed(source),
             other => StoreError::Failed(other.to_string()),
         });
         opened?;
@@ -308,8 +308,9 @@ impl Shared {
     fn make_log_directory(&self, name: &str) -> io::Result<PathBuf> {
         let logs = self.path.join("logs");
         let path = logs.join(names::encode(name, names::LOG_BYTES_MAX)?);
+        let names = self.options.disk.open_directory(&logs)?;
         fs::create_dir_all(&path)?;
-        if let Err(error) = self.options.disk.sync_directory(&logs) {
+        if let Err(error) = names.sync() {
             drop(fs::remove_dir(&path));
             return Err(error);
         }
@@ -384,12 +385,4 @@ fn entries(directory: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
     }
     found.sort();
     Ok(found)
-}
-
-fn failed(subject: &str, error: &io::Error) -> StoreError {
-    if is_full(error) {
-        StoreError::DiskFull(subject.to_owned())
-    } else {
-        StoreError::Failed(format!("cannot create or change {subject}: {error}"))
-    }
 }

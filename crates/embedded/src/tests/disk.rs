@@ -10,6 +10,7 @@ use log::{Disk, Faults, Operation, Options};
 use parking_lot::Mutex;
 
 use super::*;
+use crate::driver::unreadable;
 
 #[derive(Debug, Default)]
 struct Broken(AtomicBool);
@@ -88,6 +89,42 @@ async fn a_waiting_source_hears_of_a_failed_disk() {
     );
     assert_eq!(error.kind, ErrorKind::Corrupt);
     assert!(matches!(outcome, Outcome::Unknown(_)));
+}
+
+/// A process without file descriptors.
+#[derive(Debug, Default)]
+struct Starved(AtomicBool);
+
+impl Faults for Starved {
+    fn before(&self, operation: Operation, _: &Path) -> Result<(), (usize, io::Error)> {
+        let fails = operation == Operation::OpenDirectory && self.0.load(Ordering::Relaxed);
+        if fails { Err((0, io::Error::from_raw_os_error(24))) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn without_file_descriptors_publishers_are_to_come_again_and_the_broker_is_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let faults = Arc::new(Starved::default());
+    let disk = Disk::with_faults(Arc::clone(&faults) as Arc<dyn Faults>);
+    let options = Options { disk, reserve_bytes: 0, segment_bytes: 1000, ..Options::default() };
+    let broker = Embedded::open_with(directory.path(), options).unwrap();
+    broker.ensure_topic("t").await.unwrap();
+    assert!(publish_one(&broker, "t", &[0; 2000]).await.is_durable());
+    faults.0.store(true, Ordering::Relaxed);
+    let Outcome::Refused(refusal) = publish_one(&broker, "t", b"x").await else {
+        panic!("its segment could not be created")
+    };
+    assert_eq!(refusal.kind, RefusalKind::Unavailable);
+    assert!(refusal.retry_after.is_some(), "{refusal:?}");
+    assert!(refusal.message.contains("limits.connections"), "{refusal:?}");
+    let error = broker.ensure_topic("other").await.unwrap_err();
+    assert!(error.is_temporary() && error.message.contains("limits.connections"), "{error}");
+    let error = unreadable(&broker.topic("t").unwrap(), &io::Error::from_raw_os_error(24));
+    assert!(error.is_temporary() && error.message.contains("limits.connections"), "{error}");
+    assert!(matches!(broker.health(), Health::Up));
+    faults.0.store(false, Ordering::Relaxed);
+    assert!(publish_one(&broker, "t", b"x").await.is_durable());
 }
 
 /// Opens a subscription while its file is being removed.

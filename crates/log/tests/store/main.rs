@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test is to fail the test")]
 
 mod common;
+mod descriptors;
 mod faults;
 mod log;
 mod model;

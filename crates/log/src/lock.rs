@@ -1,5 +1,5 @@
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub(crate) fn make_directory(disk: &Disk, path: &Path) -> Result<(), OpenError> 
 }
 
 /// Locks the directory for this process, for as long as the file lives.
-pub(crate) fn lock(directory: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(disk: &Disk, directory: &Path) -> Result<File, OpenError> {
     let path = directory.join("LOCK");
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = file.map_err(OpenError::path("open", &path))?;
@@ -45,8 +45,9 @@ pub(crate) fn lock(directory: &Path) -> Result<File, OpenError> {
         }
         Err(error) => return Err(OpenError::path("lock", &path)(error.into())),
     }
-    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(OpenError::path("write", &path))?;
+    // For the message of whoever finds it locked. The lock holds without it, and a full disk has no room for it.
+    let pid = format!("{}\n", std::process::id());
+    drop(file.set_len(0).and_then(|()| disk.write(&file, &path, pid.as_bytes(), 0)));
     Ok(file)
 }
 

@@ -97,7 +97,7 @@ impl Store {
     pub fn open(path: &Path, options: Options) -> Result<(Self, Vec<Damage>), OpenError> {
         let disk = options.disk.clone();
         make_directory(&disk, path)?;
-        let held = lock(path)?;
+        let held = lock(&disk, path)?;
         check_format(&disk, path)?;
         // What exists may have been made by a process that was killed before it synced the name.
         for directory in ["logs", "subscriptions"].map(|name| path.join(name)) {

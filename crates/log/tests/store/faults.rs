@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::common::*;
-use postrider_log::{AppendError, Damage, Item, Operation, Options, Store, StoreError};
+use postrider_log::{AppendError, Damage, Item, OpenError, Operation, Options, Store, StoreError};
 
 const EIO: i32 = 5;
 
@@ -274,6 +274,25 @@ fn an_append_that_cannot_be_taken_back_durably_is_unknown() {
     assert!(matches!(append(&store, &log, &[b"two", &[0; 500]]), Err(AppendError::Unknown(_))));
     flaky.heal();
     assert!(matches!(append(&store, &log, &[b"later"]), Err(AppendError::Poisoned(_))));
+}
+
+#[test]
+fn a_store_opens_on_a_full_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    {
+        let (store, _) = open(directory.path());
+        let log = store.ensure_log("t").unwrap();
+        append(&store, &log, &[b"one"]).unwrap();
+    }
+    let flaky = Flaky::new();
+    flaky.room(0);
+    let (store, damage) = Store::open(directory.path(), Options { disk: flaky.disk(), ..options() }).unwrap();
+    assert_eq!(damage, []);
+    let log = store.log("t").unwrap();
+    assert_eq!(append(&store, &log, &[b"two"]), Err(AppendError::DiskFull));
+    assert_eq!(texts(&log, 1), [(1, "one".into())]);
+    let again = Store::open(directory.path(), options()).unwrap_err();
+    assert!(matches!(again, OpenError::Locked { .. }), "it is locked all the same: {again}");
 }
 
 #[test]

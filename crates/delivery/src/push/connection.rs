@@ -1,8 +1,6 @@
 //! One subscription's connections to its webhook: HTTP/1.1, kept alive, driven by whoever uses them.
 
-use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,11 +13,9 @@ use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
-use super::allow::{Allow, Origin};
+use super::dial::Dialler;
 use super::exchange::Failure;
 
-/// Longest time a connection is dialled, resolution included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that a connection lies idle. Most servers close theirs earlier.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Most bytes of an answer's head.
@@ -95,21 +91,20 @@ impl Connection {
 
 /// The idle connections of one subscription to its one endpoint, and the way to make new ones.
 pub(crate) struct Pool {
-    origin: Origin,
-    allow: Arc<Allow>,
+    dialler: Dialler,
     idle: Mutex<Vec<Connection>>,
     idle_max: usize,
 }
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("origin", &self.origin).finish_non_exhaustive()
+        f.debug_struct("Pool").field("dialler", &self.dialler).finish_non_exhaustive()
     }
 }
 
 impl Pool {
-    pub(crate) fn new(origin: Origin, allow: Arc<Allow>, idle_max: usize) -> Self {
-        Self { origin, allow, idle: Mutex::default(), idle_max }
+    pub(crate) fn new(dialler: Dialler, idle_max: usize) -> Self {
+        Self { dialler, idle: Mutex::default(), idle_max }
     }
 
     /// An idle connection that still stands, the most recently used first. `None`: dial.
@@ -140,13 +135,9 @@ impl Pool {
         self.idle.lock().retain(|connection| connection.idle_since.elapsed() < IDLE_MAX);
     }
 
-    /// A new connection, by the deadline or in [`CONNECT_TIMEOUT`], whichever is sooner. Where that is too late the
-    /// endpoint has failed, not the event: it was never shown one.
+    /// A new connection, by the deadline at the latest.
     pub(crate) async fn dial(&self, deadline: Instant) -> Result<Connection, Failure> {
-        let deadline = deadline.min(Instant::now() + CONNECT_TIMEOUT);
-        let stream = tokio::time::timeout_at(deadline, self.connect()).await.unwrap_or_else(|_| {
-            Err(Failure::ConnectTimeout(format!("connecting to {} took too long", self.origin)))
-        })?;
+        let stream = self.dialler.dial(deadline).await?;
         // A request is written whole; waiting to fill a segment would only delay it. A socket that refuses the option
         // still works.
         drop(stream.set_nodelay(true));
@@ -157,47 +148,5 @@ impl Pool {
             .map_err(|error| Failure::Broken(error.to_string()))?;
         let driver = Driver { io: Some(Box::pin(io)), timer: Box::pin(tokio::time::sleep_until(deadline)) };
         Ok(Connection { sender, driver, idle_since: Instant::now() })
-    }
-
-    async fn connect(&self) -> Result<TcpStream, Failure> {
-        let mut last = None;
-        for address in self.addresses().await? {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some((address, error)),
-            }
-        }
-        Err(match last {
-            Some((address, error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                Failure::Refused(format!("{address} refused the connection"))
-            }
-            Some((address, error)) => Failure::Broken(format!("cannot connect to {address}: {error}")),
-            None => Failure::Broken(format!("{} has no address", self.origin)),
-        })
-    }
-
-    /// The addresses of the endpoint that may be dialled, looked up anew: a name that turned hostile since the last
-    /// dial is found out here.
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
-        let port = self.origin.port();
-        let found: Vec<IpAddr> = match self.origin.host() {
-            Err(address) => vec![address],
-            Ok(name) => tokio::net::lookup_host((name, port))
-                .await
-                .map_err(|error| Failure::Broken(format!("cannot resolve {name}: {error}")))?
-                .map(|address| address.ip())
-                .collect(),
-        };
-        let (allowed, forbidden): (Vec<IpAddr>, Vec<IpAddr>) =
-            found.into_iter().partition(|address| self.allow.permits(&self.origin, *address));
-        if allowed.is_empty()
-            && let Some(address) = forbidden.first()
-        {
-            let origin = &self.origin;
-            return Err(Failure::Forbidden(format!(
-                "{origin} is at {address}, which webhooks may not reach; list http://{origin} under webhooks.allow"
-            )));
-        }
-        Ok(allowed.into_iter().map(|address| SocketAddr::new(address, port)).collect())
     }
 }

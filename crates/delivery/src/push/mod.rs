@@ -3,6 +3,7 @@
 mod allow;
 mod answer;
 mod connection;
+mod dial;
 mod exchange;
 mod request;
 
@@ -15,6 +16,7 @@ pub(crate) use exchange::{HEAD_KEPT, Received, Rest, exchange};
 pub(crate) use request::{Part, Template};
 
 use allow::Allow;
+use dial::Dialler;
 
 /// What all webhooks of this process have in common: which addresses they may have. Cheap to clone.
 ///
@@ -33,6 +35,6 @@ impl Push {
 
     /// Connections to one webhook, of which at most `idle_max` are kept while idle.
     pub(crate) fn pool(&self, uri: &http::Uri, idle_max: usize) -> Result<Pool, String> {
-        Ok(Pool::new(Origin::of(uri)?, self.allow.clone(), idle_max))
+        Ok(Pool::new(Dialler::new(Origin::of(uri)?, self.allow.clone()), idle_max))
     }
 }

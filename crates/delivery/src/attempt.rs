@@ -11,7 +11,7 @@ use telemetry::{Telemetry, Trace};
 use tokio::time::Instant;
 
 use crate::Spec;
-use crate::push::{self, HEAD_KEPT, Part, Pool, Push, Received, Table, Template};
+use crate::push::{self, Answering, HEAD_KEPT, Keep, Part, Pool, Push, Table, Template};
 use crate::reply::{Cause, Replies, Unpublished};
 use crate::room::{Room, Turn};
 use crate::story::Story;
@@ -233,10 +233,9 @@ impl Endpoint {
     async fn post(&self, parts: &[Part<'_>], probe: bool) -> (Verdict, Duration) {
         let begun = Instant::now();
         let story = Story::begin(&self.telemetry, &self.name, parts, probe, begun);
-        let keep = self.replies.as_ref().map_or(HEAD_KEPT, Replies::bytes_max).max(HEAD_KEPT);
         let request = self.template.request(parts, wall_ms());
-        let verdict = match push::exchange(&self.pool, request, begun, self.timeout, keep).await {
-            Ok(received) => self.judge(received, parts).await,
+        let verdict = match push::exchange(&self.pool, request, begun, self.timeout).await {
+            Ok(answering) => self.judge(answering, parts).await,
             Err(failure) => {
                 let outcome = push::outcome_of(&failure, self.app_up.load(Ordering::Relaxed));
                 Verdict { outcome, status: None, answer: failure.to_string().into() }
@@ -246,26 +245,27 @@ impl Endpoint {
         (verdict, latency)
     }
 
-    async fn judge(&self, received: Received, parts: &[Part<'_>]) -> Verdict {
-        let outcome = match self.table.outcome(received.status, &received.headers, SystemTime::now) {
+    async fn judge(&self, answering: Answering<'_>, parts: &[Part<'_>]) -> Verdict {
+        let outcome = match self.table.outcome(answering.status, &answering.headers, SystemTime::now) {
             // One bad event must not condemn the others of its batch: each is sent alone next, and judged alone.
             Outcome::DeadLetter if parts.len() > 1 => RETRY_EVENT,
             outcome => outcome,
         };
+        let may_reply = outcome == Outcome::Done && answering.status.is_success();
+        let replies = self.replies.as_ref().filter(|_| may_reply);
+        let keep = replies.map_or(Keep::Head, |replies| replies.keep(&answering.headers));
+        // A reply has its room until it is durable.
+        let (received, _taken) = answering.read(keep).await;
         let status = Some(received.status.as_u16());
-        if outcome == Outcome::Done {
-            return match (&self.replies, received.status.is_success()) {
-                (Some(replies), true) => {
-                    let cause = Cause { telemetry: &self.telemetry, subscription: &self.name, parts };
-                    match replies.publish(received, &cause).await {
-                        Ok(()) => Verdict { outcome, status, answer: Arc::default() },
-                        Err(Unpublished(why)) => Verdict { outcome: RETRY_EVENT, status, answer: why.into() },
-                    }
-                }
-                _ => Verdict { outcome, status, answer: Arc::default() },
+        if let Some(replies) = replies {
+            let cause = Cause { telemetry: &self.telemetry, subscription: &self.name, parts };
+            return match replies.publish(received, &cause).await {
+                Ok(()) => Verdict { outcome, status, answer: Arc::default() },
+                Err(Unpublished(why)) => Verdict { outcome: RETRY_EVENT, status, answer: why.into() },
             };
         }
-        Verdict { outcome, status, answer: head(&received.body).into() }
+        let answer = if outcome == Outcome::Done { Arc::default() } else { head(&received.body).into() };
+        Verdict { outcome, status, answer }
     }
 }
 

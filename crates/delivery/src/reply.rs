@@ -1,15 +1,18 @@
 //! Events in a webhook's answer.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::{Outcome, RefusalKind};
 use event::Event;
 use event::http::Mode;
+use http::HeaderMap;
 use publish::Item;
 use telemetry::{Happened, Telemetry};
 
 use crate::attempt::trace_of;
-use crate::push::{Part, Received, Rest};
+use crate::push::{Keep, Part, Received, Rest};
+use crate::room::{self, Room};
 use crate::story::id_of;
 
 /// Longest time that a reply takes to become durable.
@@ -22,6 +25,8 @@ const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Replies {
     topic: Box<str>,
     publisher: publish::Publisher,
+    /// Of replies alone: an attempt holds room for what it has sent while it waits for this.
+    room: Arc<Room>,
 }
 
 /// The deliveries of the attempt that was answered.
@@ -37,11 +42,22 @@ pub(crate) struct Unpublished(pub(crate) String);
 
 impl Replies {
     pub(crate) fn new(topic: &str, publisher: publish::Publisher) -> Self {
-        Self { topic: topic.into(), publisher }
+        Self { topic: topic.into(), publisher, room: Room::new() }
+    }
+
+    /// How much is to be kept of a success with these headers: all of what is a reply, and of anything else no more
+    /// than where there are no replies.
+    pub(crate) fn keep(&self, headers: &HeaderMap) -> Keep<'_> {
+        match event::http::mode(headers) {
+            Mode::Binary | Mode::Structured | Mode::Batched => {
+                Keep::Whole { bytes_max: self.bytes_max(), room: &self.room }
+            }
+            Mode::UnsupportedFormat | Mode::Plain | Mode::Lines => Keep::Head,
+        }
     }
 
     /// Most bytes of an answer that can be a reply: the topic's largest event, base64 in an envelope.
-    pub(crate) fn bytes_max(&self) -> usize {
+    fn bytes_max(&self) -> usize {
         let event = self.publisher.topic(&self.topic).map_or(0, |topic| topic.event_bytes_max);
         event.saturating_add(event / 2).saturating_add(ENVELOPE_BYTES_MAX)
     }
@@ -55,8 +71,17 @@ impl Replies {
             return Ok(());
         }
         match received.rest {
+            // Its headers have told all that there is to say.
+            _ if mode == Mode::UnsupportedFormat => {}
             Rest::Complete => {}
             Rest::BrokenOff => return Err(Unpublished("the reply event broke off".into())),
+            Rest::NoRoom => {
+                let all = room::BYTES_MAX >> 20;
+                return Err(Unpublished(format!(
+                    "the reply event found no room in time beside the subscription's other replies, which may have \
+                     {all} MiB together"
+                )));
+            }
             Rest::Longer => {
                 cause.tell_dropped("it is larger than the reply topic takes");
                 return Ok(());
@@ -166,4 +191,52 @@ fn read(mode: Mode, received: Received) -> Result<Vec<Event>, String> {
         Mode::Plain | Mode::Lines => return Ok(Vec::new()),
     }
     .map_err(|why| why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::FutureExt;
+    use http::StatusCode;
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+
+    fn replies() -> Replies {
+        Replies::new("replies", publish::Publisher::new(publish::Limits::default(), Telemetry::default()))
+    }
+
+    fn headers(content_type: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(CONTENT_TYPE, http::HeaderValue::from_static(content_type))])
+    }
+
+    #[test]
+    fn no_more_is_kept_of_what_is_no_reply_than_without_replies() {
+        let replies = replies();
+        let mut binary = headers("text/html");
+        binary.insert("ce-id", http::HeaderValue::from_static("r1"));
+        for headers in [binary, headers(event::http::STRUCTURED), headers(event::http::BATCHED)] {
+            assert!(matches!(replies.keep(&headers), Keep::Whole { .. }), "{headers:?}");
+        }
+        for content_type in
+            ["text/html", "application/json", event::http::LINES, "application/cloudevents+avro"]
+        {
+            assert!(matches!(replies.keep(&headers(content_type)), Keep::Head), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn a_reply_without_room_leaves_its_delivery_undone() {
+        let received = Received {
+            status: StatusCode::OK,
+            headers: headers(event::http::STRUCTURED),
+            body: Bytes::new(),
+            rest: Rest::NoRoom,
+        };
+        let telemetry = Telemetry::default();
+        let cause = Cause { telemetry: &telemetry, subscription: "billing", parts: &[] };
+        let published = replies().publish(received, &cause).now_or_never().expect("at once");
+        let Unpublished(why) = published.expect_err("it is not published");
+        assert!(why.contains("32 MiB"), "{why}");
+    }
 }

@@ -1,11 +1,11 @@
-//! How many bytes of payloads may be in memory for open attempts, or for dead letters that are written.
+//! How many bytes of payloads may be in memory for open attempts, for replies, or for dead letters that are written.
 
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 /// Most bytes of payloads that one subscription's open attempts have in memory at once, and its dead letters besides,
-/// as the broker stores them. As text in JSON an event takes up to three times that.
+/// as the broker stores them, and its replies, as they come. As text in JSON an event takes up to three times that.
 pub(crate) const BYTES_MAX: u32 = 32 * 1024 * 1024;
 
 /// Room for so many bytes, given to whoever asked first. What is larger than all of it has it alone.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub use allow::Origin;
 pub(crate) use answer::{Table, outcome_of};
 pub(crate) use connection::Pool;
-pub(crate) use exchange::{HEAD_KEPT, Received, Rest, exchange};
+pub(crate) use exchange::{Answering, HEAD_KEPT, Keep, Received, Rest, exchange};
 pub(crate) use request::{Part, Template};
 
 use allow::Allow;

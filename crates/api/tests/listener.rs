@@ -20,15 +20,18 @@ use tokio_util::task::TaskTracker;
 
 const ORDERS: &str = "/v1/topics/orders/events";
 
+/// What must come in the end, comes long before.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn publish() -> Vec<u8> {
     request("POST", ORDERS, &BINARY, b"1")
 }
 
 /// The app listener on any address.
-async fn serving(listener: Listener) -> (TaskTracker, CancellationToken) {
+async fn serving(listener: Listener, limits: Limits) -> (TaskTracker, CancellationToken) {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let app = App::new(support::publisher(&Fake::new()), Telemetry::default(), settings(), tasks.clone());
-    serve(listener, app, limits(), &tasks, &stop);
+    serve(listener, app, limits, &tasks, &stop);
     (tasks, stop)
 }
 
@@ -37,7 +40,7 @@ async fn localhost_is_both_loopbacks_at_one_port() {
     let listener = Listener::bind("localhost:0").await.unwrap();
     let port = listener.port().unwrap();
     assert_eq!(listener.address(), format!("localhost:{port}"));
-    let (_tasks, _stop) = serving(listener).await;
+    let (_tasks, _stop) = serving(listener, limits()).await;
     let v4 = exchange(TcpStream::connect(("127.0.0.1", port)).await.unwrap(), &publish()).await;
     assert_eq!(v4.status, 200);
     // A machine without IPv6 has one loopback.
@@ -48,6 +51,20 @@ async fn localhost_is_both_loopbacks_at_one_port() {
     let again = Listener::bind(&format!("localhost:{port}")).await.unwrap_err();
     assert!(matches!(again.kind, BindErrorKind::InUse), "{again}");
     assert_eq!(again.to_string(), format!("cannot listen on localhost:{port}: the address is in use"));
+}
+
+#[tokio::test]
+async fn both_loopbacks_are_answered_though_there_is_one_place() {
+    let listener = Listener::bind("localhost:0").await.unwrap();
+    let port = listener.port().unwrap();
+    let _serving = serving(listener, Limits { connections: 1, ..limits() }).await;
+    let has_v6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    let hosts: &[&str] = if has_v6 { &["127.0.0.1", "127.0.0.1", "::1", "::1"] } else { &["127.0.0.1"] };
+    for host in hosts {
+        let stream = TcpStream::connect((*host, port)).await.unwrap();
+        let reply = tokio::time::timeout(PATIENCE, exchange(stream, &publish())).await;
+        assert_eq!(reply.unwrap_or_else(|_| panic!("{host} is not answered")).status, 200, "{host}");
+    }
 }
 
 #[tokio::test]
@@ -71,7 +88,7 @@ async fn a_unix_socket_is_its_owners_alone_and_a_stale_one_is_replaced() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let error = Listener::bind(&address).await.unwrap_err();
     assert!(matches!(error.kind, BindErrorKind::InUse), "a live socket is not taken over: {error}");
-    let (tasks, stop) = serving(listener).await;
+    let (tasks, stop) = serving(listener, limits()).await;
     let any_host = request("POST", ORDERS, &[BINARY.as_slice(), &[("host", "anything")]].concat(), b"1");
     let reply = exchange(UnixStream::connect(&path).await.unwrap(), &any_host).await;
     assert_eq!(reply.status, 200, "the host is of no concern: {reply:?}");

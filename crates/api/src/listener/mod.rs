@@ -76,7 +76,7 @@ pub fn serve<H: Handle>(
 struct Serving<H> {
     handle: H,
     limits: Limits,
-    /// Over the bound on connections none is accepted; the kernel's queue holds what waits.
+    /// Over the bound on connections one waits accepted at each socket; the kernel's queue holds the others.
     places: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -85,28 +85,29 @@ struct Serving<H> {
 impl<H: Handle> Serving<H> {
     async fn accept(self, socket: Socket) {
         loop {
-            let next = async {
-                let place = self.places.clone().acquire_owned().await.ok()?;
-                Some((place, socket.accept().await))
-            };
-            let (place, accepted) = tokio::select! {
+            let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
-                next = next => match next {
-                    Some(next) => next,
-                    None => return,
-                },
+                accepted = socket.accept() => accepted,
             };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let caller = Arc::new(Caller { face: H::FACE, peer });
-                    let serving = self.clone();
-                    self.tasks.spawn(async move {
-                        serving.connection(stream, caller).await;
-                        drop(place);
-                    });
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    self.pause(&error).await;
+                    continue;
                 }
-                Err(error) => self.pause(&error).await,
-            }
+            };
+            // Taken for a connection that is there: a socket where nobody connects keeps no place from the others.
+            let place = tokio::select! {
+                () = self.stop.cancelled() => return,
+                place = self.places.clone().acquire_owned() => place,
+            };
+            let Ok(place) = place else { return };
+            let caller = Arc::new(Caller { face: H::FACE, peer });
+            let serving = self.clone();
+            self.tasks.spawn(async move {
+                serving.connection(stream, caller).await;
+                drop(place);
+            });
         }
     }
 

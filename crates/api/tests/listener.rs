@@ -170,6 +170,26 @@ async fn a_connection_that_says_nothing_or_stops_halfway_is_closed() {
 }
 
 #[tokio::test]
+async fn a_client_that_opens_no_window_for_its_answer_loses_its_connection() {
+    let limits = Limits { idle_timeout: Duration::from_millis(50), ..limits() };
+    let server = Server::start_with(Fake::new(), Settings { limits, ..settings() }).await;
+    // It reads all the time, and answers pings.
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake(TokioIo::new(server.connect().await))
+        .await
+        .unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(connection);
+    let request = Request::get("http://localhost/nothing").body(Full::new(bytes::Bytes::new())).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    let closed = tokio::time::timeout(PATIENCE, tasks.join_next()).await;
+    assert!(closed.is_ok(), "the connection is kept for an answer that is never taken");
+    assert!(response.into_body().collect().await.is_err(), "the answer was not taken");
+}
+
+#[tokio::test]
 async fn over_the_bound_on_connections_one_waits_for_another_to_end() {
     let limits = Limits { connections: 1, ..limits() };
     let server = Server::start_with(Fake::new(), Settings { limits, ..settings() }).await;

@@ -19,7 +19,8 @@ use crate::{Caller, Limits};
 const STREAMS_MAX: u32 = 256;
 
 impl<H: Handle> Serving<H> {
-    /// Answers one connection until the peer closes it, it stays idle for too long, or `stop` is cancelled.
+    /// Answers one connection until the peer closes it, sends nothing or takes nothing of its answers for too long, or
+    /// `stop` is cancelled.
     pub(super) async fn connection(&self, stream: Stream, caller: Arc<Caller>) {
         let quiet = Quiet::new();
         let service = service_fn(|request| {

@@ -46,7 +46,7 @@ impl Readiness {
         self.state.write().checks.insert(name.to_owned(), Check { holds, detail: detail.into() });
     }
 
-    pub fn is_started(&self) -> bool {
+    pub(crate) fn is_started(&self) -> bool {
         self.state.read().started
     }
 

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::{Batch, Body, Outcome, Receipt, Record, Refusal, RefusalKind};
+use crate::{Batch, Outcome, Receipt, Record, Refusal, RefusalKind};
 
 /// Records under way at the most.
 const RECORDS_MAX: u64 = 50_000;
@@ -82,11 +82,7 @@ impl Admission {
 }
 
 fn bytes(record: &Record) -> u64 {
-    let body = match &record.body {
-        Body::Event(event) => event.size(),
-        Body::Foreign { bytes, .. } => bytes.len(),
-    };
-    body as u64 + RECORD_BYTES
+    record.body.size() as u64 + RECORD_BYTES
 }
 
 #[cfg(test)]
@@ -96,7 +92,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::Hop;
+    use crate::{Body, Hop};
 
     fn records(count: usize, bytes: usize) -> Vec<Record> {
         let body = Body::Foreign { bytes: Bytes::from(vec![0; bytes]), reason: String::new() };

@@ -88,6 +88,16 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// Its bytes: those of the event's data and attributes, or the foreign ones.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Event(event) => event.size(),
+            Self::Foreign { bytes, .. } => bytes.len(),
+        }
+    }
+}
+
 /// The headers of one hop. They travel beside the event and are never attributes of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hop {

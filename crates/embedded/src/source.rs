@@ -207,7 +207,6 @@ impl EmbeddedSource {
             let (topic, last) = (self.log.name(), to - 1);
             let message =
                 format!("records {from} to {last} of topic {topic} are lost to this subscription: {why}");
-            tracing::error!(subscription = self.settles.name(), "{message}");
             self.outbox.push(Input::Gap(Gap { records: Some(lost), message }));
         }
         Ok(())

@@ -167,11 +167,7 @@ impl Publisher {
         letter: Option<Letter>,
         deadline: Instant,
     ) -> Result<impl Future<Output = Outcome> + Send + use<>, Error> {
-        let bytes = match &record.body {
-            Body::Event(event) => event.size(),
-            Body::Foreign { bytes, .. } => bytes.len(),
-        };
-        let permit = self.inner.admission.admit_always(1, bytes as u64)?;
+        let permit = self.inner.admission.admit_always(1, record.body.size() as u64)?;
         record.letter = letter.map(Box::new).or(record.letter);
         let batch = Batch { topic: topic.on_broker.clone(), records: vec![record], deadline };
         let receipt = topic.driver.publish(batch);

@@ -31,13 +31,17 @@ fn settles_that_found_no_room_are_written_when_there_is_some() {
     assert_eq!(settles.next_unsettled(6, settles.version()), Ok((6, Note { attempts: 2, first_ms: 9 })));
 }
 
+/// A store whose settles are written where a flush asks for it.
+fn flushing_only(path: &Path, flaky: &Arc<Flaky>) -> Store {
+    let settle_delay = std::time::Duration::from_secs(9999);
+    Store::open(path, Options { disk: flaky.disk(), settle_delay, ..options() }).unwrap().0
+}
+
 #[test]
 fn a_flush_tells_of_its_own_subscription_alone() {
     let directory = tempfile::tempdir().unwrap();
     let flaky = Flaky::new();
-    let settle_delay = std::time::Duration::from_secs(9999);
-    let options = Options { disk: flaky.disk(), settle_delay, ..options() };
-    let (store, _) = Store::open(directory.path(), options).unwrap();
+    let store = flushing_only(directory.path(), &flaky);
     let log = store.ensure_log("t").unwrap();
     let all = ["a", "full", "z"].map(|name| store.ensure_settle_log(name, &log, b"", 1).unwrap());
     append(&store, &log, &[b"x"]).unwrap();
@@ -63,9 +67,7 @@ fn a_flush_tells_of_its_own_subscription_alone() {
 fn settles_that_find_no_room_do_not_pile_up() {
     let directory = tempfile::tempdir().unwrap();
     let flaky = Flaky::new();
-    let settle_delay = std::time::Duration::from_secs(9999);
-    let options = Options { disk: flaky.disk(), settle_delay, ..options() };
-    let (store, _) = Store::open(directory.path(), options).unwrap();
+    let store = flushing_only(directory.path(), &flaky);
     let log = store.ensure_log("t").unwrap();
     let settles = store.ensure_settle_log("s", &log, b"", 1).unwrap();
     fill(&store, &log, 0..100);

@@ -130,7 +130,7 @@ table! {
         pub body: Size = Size::mebibytes(10) => Size::kibibytes(1)..=Size::gibibytes(1),
         /// From the end of a request's head to its answer.
         pub request_timeout: Duration = Duration::from_secs(30) => Duration::from_millis(1)..=Duration::from_secs(3_600),
-        /// Open at once, on each listener.
+        /// Open at once, on each listener. Each is an open file: `run` raises its limit of these to what the system allows, and warns where that is too few.
         pub connections: u32 = 4_096 => 1..=1_000_000,
         /// What may be on its way to the brokers at once.
         pub publish: InFlight = InFlight { events: 100_000, bytes: Size::mebibytes(128) },

@@ -6,6 +6,7 @@ mod commands;
 mod dev;
 mod failure;
 mod house;
+mod open_files;
 mod output;
 mod ports;
 mod runtimes;

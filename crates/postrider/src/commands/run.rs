@@ -5,12 +5,14 @@ use config::Loaded;
 use crate::cli::{ConfigArgs, LogArgs, LogFormat, RunArgs};
 use crate::failure::Failure;
 use crate::house::{self, House};
+use crate::open_files;
 use crate::runtimes::Runtimes;
 use crate::signals::Signals;
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     init_logging(&args.log)?;
     let loaded = load(&args.config)?;
+    open_files::allow_all(loaded.config.limits.connections);
     Runtimes::new()?.run(|deliveries| async {
         let mut signals = Signals::new()?;
         let house = House::build(loaded, Vec::new(), deliveries).await?;

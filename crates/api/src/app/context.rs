@@ -1,5 +1,4 @@
 use broker::{Key, TraceParent};
-use bytes::Bytes;
 use event::Event;
 use http::header::{HeaderMap, HeaderName};
 use publish::Item;
@@ -70,7 +69,7 @@ fn key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
         let detail = format!("postrider-key has {} bytes; at most 1,024 are allowed", text.len());
         return Err(Problem::new("key_too_long", detail));
     }
-    Ok(Key::new(Bytes::copy_from_slice(text.as_bytes())))
+    Ok(Key::new(text.into_owned()))
 }
 
 /// An invalid or repeated header is as good as none (W3C Trace Context §3.2.2).

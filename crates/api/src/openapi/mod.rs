@@ -93,7 +93,7 @@ pub(crate) struct Endpoint {
 
 /// The endpoints with this tag.
 pub(crate) fn endpoints(tag: &str) -> Vec<Endpoint> {
-    let description = described();
+    let description = Description::openapi();
     let mut endpoints = Vec::new();
     for (path, item) in description.paths.paths {
         let PathItem { get, post, delete, .. } = item;

@@ -12,13 +12,32 @@ use parking_lot::Mutex;
 use super::*;
 use crate::driver::unreadable;
 
-#[derive(Debug, Default)]
-struct Broken(AtomicBool);
+const EIO: i32 = 5;
+const EMFILE: i32 = 24;
 
-impl Faults for Broken {
+/// A disk of which one operation fails with an error number, while that is asked for.
+#[derive(Debug)]
+struct Failing {
+    what: Operation,
+    errno: i32,
+    now: AtomicBool,
+}
+
+impl Failing {
+    fn new(what: Operation, errno: i32) -> Arc<Self> {
+        Arc::new(Self { what, errno, now: AtomicBool::new(false) })
+    }
+
+    /// Whether it fails from now on.
+    fn set(&self, now: bool) {
+        self.now.store(now, Ordering::Relaxed);
+    }
+}
+
+impl Faults for Failing {
     fn before(&self, operation: Operation, _: &Path) -> Result<(), (usize, io::Error)> {
-        let fails = operation == Operation::Sync && self.0.load(Ordering::Relaxed);
-        if fails { Err((0, io::Error::from_raw_os_error(5))) } else { Ok(()) }
+        let fails = operation == self.what && self.now.load(Ordering::Relaxed);
+        if fails { Err((0, io::Error::from_raw_os_error(self.errno))) } else { Ok(()) }
     }
 }
 
@@ -30,13 +49,13 @@ fn open_on(path: &Path, faults: Arc<dyn Faults>) -> Arc<Embedded> {
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_durable_and_health_tells_why() {
     let directory = tempfile::tempdir().unwrap();
-    let faults = Arc::new(Broken::default());
+    let faults = Failing::new(Operation::Sync, EIO);
     let broker = open_on(directory.path(), Arc::clone(&faults) as Arc<dyn Faults>);
     broker.ensure(&subscription("s")).await.unwrap();
     publish_one(&broker, "t", b"good").await;
-    faults.0.store(true, Ordering::Relaxed);
+    faults.set(true);
     assert!(matches!(publish_one(&broker, "t", b"bad").await, Outcome::Unknown(_)));
-    faults.0.store(false, Ordering::Relaxed);
+    faults.set(false);
     let Outcome::Refused(refusal) = publish_one(&broker, "t", b"later").await else {
         panic!("it refuses from then on")
     };
@@ -50,14 +69,14 @@ async fn after_a_failed_sync_nothing_is_durable_and_health_tells_why() {
 #[tokio::test]
 async fn after_a_settle_that_failed_on_disk_no_backlog_is_handed_out() {
     let directory = tempfile::tempdir().unwrap();
-    let faults = Arc::new(Broken::default());
+    let faults = Failing::new(Operation::Sync, EIO);
     let broker = open_on(directory.path(), Arc::clone(&faults) as Arc<dyn Faults>);
     let mut source = subscribe(&broker, "s", Credit { events: 5, bytes: 0 }).await;
     for n in 0..100 {
         publish_one(&broker, "t", &[n]).await;
     }
     let found = inputs(&mut source, 5).await;
-    faults.0.store(true, Ordering::Relaxed);
+    faults.set(true);
     let leases = found.iter().filter_map(|input| match input {
         Input::Delivery(delivery) => Some(delivery.lease),
         _ => None,
@@ -76,13 +95,13 @@ async fn after_a_settle_that_failed_on_disk_no_backlog_is_handed_out() {
 #[tokio::test]
 async fn a_waiting_source_hears_of_a_failed_disk() {
     let directory = tempfile::tempdir().unwrap();
-    let faults = Arc::new(Broken::default());
+    let faults = Failing::new(Operation::Sync, EIO);
     let broker = open_on(directory.path(), Arc::clone(&faults) as Arc<dyn Faults>);
     broker.ensure_topic("other").await.unwrap();
     let mut source = subscribe(&broker, "s", AMPLE).await;
     // It says `CaughtUp`, and has nothing more to say.
     poll_fn(|cx| source.poll_next(cx, &mut Vec::new())).await.unwrap();
-    faults.0.store(true, Ordering::Relaxed);
+    faults.set(true);
     let (error, outcome) = tokio::join!(
         async { poll_fn(|cx| source.poll_next(cx, &mut Vec::new())).await.unwrap_err() },
         publish_one(&broker, "other", b"bad")
@@ -91,27 +110,16 @@ async fn a_waiting_source_hears_of_a_failed_disk() {
     assert!(matches!(outcome, Outcome::Unknown(_)));
 }
 
-/// A process without file descriptors.
-#[derive(Debug, Default)]
-struct Starved(AtomicBool);
-
-impl Faults for Starved {
-    fn before(&self, operation: Operation, _: &Path) -> Result<(), (usize, io::Error)> {
-        let fails = operation == Operation::OpenDirectory && self.0.load(Ordering::Relaxed);
-        if fails { Err((0, io::Error::from_raw_os_error(24))) } else { Ok(()) }
-    }
-}
-
 #[tokio::test]
 async fn without_file_descriptors_publishers_are_to_come_again_and_the_broker_is_up() {
     let directory = tempfile::tempdir().unwrap();
-    let faults = Arc::new(Starved::default());
+    let faults = Failing::new(Operation::OpenDirectory, EMFILE);
     let disk = Disk::with_faults(Arc::clone(&faults) as Arc<dyn Faults>);
     let options = Options { disk, reserve_bytes: 0, segment_bytes: 1000, ..Options::default() };
     let broker = Embedded::open_with(directory.path(), options).unwrap();
     broker.ensure_topic("t").await.unwrap();
     assert!(publish_one(&broker, "t", &[0; 2000]).await.is_durable());
-    faults.0.store(true, Ordering::Relaxed);
+    faults.set(true);
     let Outcome::Refused(refusal) = publish_one(&broker, "t", b"x").await else {
         panic!("its segment could not be created")
     };
@@ -120,10 +128,10 @@ async fn without_file_descriptors_publishers_are_to_come_again_and_the_broker_is
     assert!(refusal.message.contains("limits.connections"), "{refusal:?}");
     let error = broker.ensure_topic("other").await.unwrap_err();
     assert!(error.is_temporary() && error.message.contains("limits.connections"), "{error}");
-    let error = unreadable(&broker.topic("t").unwrap(), &io::Error::from_raw_os_error(24));
+    let error = unreadable(&broker.topic("t").unwrap(), &io::Error::from_raw_os_error(EMFILE));
     assert!(error.is_temporary() && error.message.contains("limits.connections"), "{error}");
     assert!(matches!(broker.health(), Health::Up));
-    faults.0.store(false, Ordering::Relaxed);
+    faults.set(false);
     assert!(publish_one(&broker, "t", b"x").await.is_durable());
 }
 
